@@ -1,0 +1,101 @@
+"""Typed settings from the environment.
+
+Every variable that the hub reads is a field of `Env`; a bad value stops the start with the variable's
+name and never with its value, since values may be secrets. Any variable can be given as `NAME_FILE`, the path
+of a file that holds the value (for container secrets).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from django.core.exceptions import ImproperlyConfigured
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+class Env(BaseSettings):
+    """The hub's environment. Names are the upper-case field names."""
+
+    model_config = SettingsConfigDict(hide_input_in_errors=True, extra="ignore", env_ignore_empty=True)
+
+    environment: Literal["development", "test", "production"] = "development"
+    secret_key: str = Field(default="", max_length=1024)
+    allowed_hosts: str = "*"
+    cors_origins: str = ""
+    trusted_proxies: str = ""
+    hub_data_dir: Path = BASE_DIR / ".hub"
+    app_host: str = "127.0.0.1"
+    api_port: int = Field(default=8000, ge=1, le=65535)
+    web_workers: int = Field(default=2, ge=1, le=64)
+    web_threads: int = Field(default=4, ge=1, le=64)
+    worker_concurrency: int = Field(default=2, ge=1, le=64)
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    database_url: str = ""
+    database_min_connections: int = Field(default=1, ge=0, le=200)
+    database_max_connections: int = Field(default=10, ge=1, le=200)
+    redis_url: str = ""
+    cache_enabled: bool = True
+    cache_default_ttl: int = Field(default=60, ge=0, le=86400)
+
+    raw_retention_days: int = Field(default=90, ge=1, le=3650)
+    content_retention_days: int = Field(default=30, ge=1, le=3650)
+    rollup_1m_retention_days: int = Field(default=37, ge=1, le=3650)
+    rollup_1h_retention_days: int = Field(default=400, ge=1, le=3650)
+    rollup_1d_retention_days: int = Field(default=1095, ge=1, le=36500)
+    cells_1h_retention_days: int = Field(default=90, ge=1, le=3650)
+    rollup_refresh_seconds: int = Field(default=10, ge=1, le=600)
+    request_timeout_seconds: int = Field(default=30, ge=1, le=600)
+
+    ingest_max_body_bytes: int = Field(default=20_000_000, ge=1000)
+    ingest_max_spans: int = Field(default=10_000, ge=1)
+    ingest_max_content_bytes: int = Field(default=1_000_000, ge=100)
+    estimate_tokens: bool = False
+
+    @field_validator("database_url")
+    @classmethod
+    def _postgres_only(cls, value: str) -> str:
+        if value and not value.startswith(("postgres://", "postgresql://")):
+            raise ValueError("must start with postgresql://")
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_only(cls, value: str) -> str:
+        if value and not value.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("must start with redis://, rediss:// or unix://")
+        return value
+
+
+def _file_values() -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name in Env.model_fields:
+        path = os.environ.get(f"{name.upper()}_FILE")
+        if not path:
+            continue
+        try:
+            values[name] = Path(path).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ImproperlyConfigured(f"{name.upper()}_FILE: cannot be read ({error.strerror})") from None
+    return values
+
+
+def load() -> Env:
+    """Read the environment.
+
+    Raises:
+        ImproperlyConfigured: lists every variable that is missing or malformed, by name, without its value.
+    """
+    try:
+        env = Env(**_file_values())
+    except ValidationError as error:
+        lines = [f"{str(item['loc'][0]).upper()}: {item['msg']}" for item in error.errors()]
+        raise ImproperlyConfigured("Bad settings in the environment:\n  " + "\n  ".join(lines)) from None
+    if env.environment == "production" and len(env.secret_key) < 32:
+        raise ImproperlyConfigured("SECRET_KEY: needs at least 32 characters when ENVIRONMENT=production")
+    return env

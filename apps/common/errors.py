@@ -1,0 +1,95 @@
+"""The error catalogue: every code, its name, category and HTTP status, as data.
+
+The API's envelope, the documentation pages and the OpenAPI examples are made from `CATALOGUE`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorCode:
+    """One catalogue entry."""
+
+    code: int
+    name: str
+    category: str
+    status: int
+    meaning: str
+
+
+def _entries() -> list[ErrorCode]:
+    rows: list[tuple[int, str, str, int, str]] = [
+        (1000, "MISSING_AUTHORIZATION", "AUTHENTICATION", 401, "The request carries no credentials."),
+        (1001, "INVALID_TOKEN", "AUTHENTICATION", 401, "The token is malformed, revoked or not ours."),
+        (1002, "EXPIRED_TOKEN", "AUTHENTICATION", 401, "The token or key has expired."),
+        (1003, "INVALID_API_KEY", "AUTHENTICATION", 401, "No active API key matches."),
+        (1100, "INSUFFICIENT_PERMISSIONS", "AUTHORIZATION", 403, "The role or key lacks the named permission."),
+        (1101, "PROJECT_ACCESS_DENIED", "AUTHORIZATION", 403, "The project is outside your membership or key."),
+        (1102, "RESOURCE_ACCESS_DENIED", "AUTHORIZATION", 403, "The resource is not open to you."),
+        (1200, "INVALID_REQUEST", "VALIDATION", 400, "The request as a whole cannot be read."),
+        (1201, "MISSING_REQUIRED_FIELD", "VALIDATION", 400, "A required field is absent."),
+        (1202, "INVALID_FIELD_VALUE", "VALIDATION", 400, "A field has a value that is not allowed."),
+        (1203, "INVALID_FIELD_FORMAT", "VALIDATION", 400, "A field cannot be parsed."),
+        (1204, "INVALID_DATE_RANGE", "VALIDATION", 400, "The time range is reversed, too long or not kept."),
+        (1205, "LIMIT_EXCEEDED", "VALIDATION", 400, "More was asked for than one answer may hold."),
+        (1300, "RESOURCE_NOT_FOUND", "NOT_FOUND", 404, "There is nothing at this address."),
+        (1301, "TRACE_NOT_FOUND", "NOT_FOUND", 404, "No such trace."),
+        (1302, "JOB_NOT_FOUND", "NOT_FOUND", 404, "No such job."),
+        (1303, "EXPORT_NOT_FOUND", "NOT_FOUND", 404, "No such export."),
+        (1400, "RESOURCE_ALREADY_EXISTS", "CONFLICT", 409, "It exists already."),
+        (1401, "DUPLICATE_KEY", "CONFLICT", 409, "A value that must be unique is taken."),
+        (1402, "CONCURRENCY_CONFLICT", "CONFLICT", 409, "Somebody else changed it meanwhile."),
+        (1500, "RATE_LIMIT_EXCEEDED", "RATE_LIMIT", 429, "Too many requests; see Retry-After."),
+        (1501, "QUOTA_EXCEEDED", "RATE_LIMIT", 429, "The quota is used up."),
+        (1502, "TOO_MANY_REQUESTS", "RATE_LIMIT", 429, "Too many requests at once."),
+        (1600, "DATABASE_ERROR", "DATABASE", 503, "The database could not answer."),
+        (1601, "DATABASE_CONNECTION_FAILED", "DATABASE", 503, "The database cannot be reached."),
+        (1602, "QUERY_TIMEOUT", "DATABASE", 503, "Waiting for a lock or a connection took too long."),
+        (1603, "DATABASE_CONSTRAINT_VIOLATION", "DATABASE", 503, "The database refused the change."),
+        (1700, "EXTERNAL_SERVICE_ERROR", "EXTERNAL_SERVICE", 502, "A service we depend on failed."),
+        (1701, "REDIS_ERROR", "EXTERNAL_SERVICE", 503, "The cache server failed."),
+        (1702, "STORAGE_ERROR", "EXTERNAL_SERVICE", 503, "The file storage failed."),
+        (1800, "REQUEST_TIMEOUT", "TIMEOUT", 504, "The request ran into the time limit."),
+        (1801, "OPERATION_TIMEOUT", "TIMEOUT", 504, "The operation ran into its time limit."),
+        (1900, "INTERNAL_SERVER_ERROR", "INTERNAL", 500, "Something broke on our side; the request id finds it."),
+        (1901, "NOT_IMPLEMENTED", "INTERNAL", 501, "This is not offered."),
+        (1902, "SERVICE_UNAVAILABLE", "INTERNAL", 503, "The service is not ready."),
+    ]
+    return [ErrorCode(*row) for row in rows]
+
+
+CATALOGUE: dict[int, ErrorCode] = {entry.code: entry for entry in _entries()}
+
+
+class ApiError(Exception):
+    """An error meant for the client: a catalogue code and a sentence that leaks nothing.
+
+    Args:
+        code: a key of CATALOGUE.
+        message: what went wrong, for a person.
+        field: the request field at fault, if one is.
+        details: JSON-able particulars (several bad fields: a list of {field, message}).
+        status: an HTTP status other than the catalogue's (413 and 415 share 12xx codes).
+        headers: extra response headers, such as Retry-After.
+    """
+
+    def __init__(
+        self,
+        code: int,
+        message: str,
+        *,
+        field: str | None = None,
+        details: Any = None,
+        status: int | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.entry = CATALOGUE[code]
+        self.message = message
+        self.field = field
+        self.details = details
+        self.status = status or self.entry.status
+        self.headers = headers or {}

@@ -1,0 +1,8 @@
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class CostsConfig(AppConfig):
+    name = "apps.costs"
+    label = "costs"
