@@ -1,0 +1,155 @@
+"""The rollups, as data: which cells exist, what they hold, what they are built from, how long they are kept.
+
+Both compilers (plain tables, continuous aggregates), the refresh, the planner and the migration's drift check read
+this declaration. Cells hold billable spans only; `environment`, `team`, `user_id` and `session_id` in cells are
+resolved through the trace, and `environment` is then 'default' where neither says.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+
+from apps.metrics.components import ERROR_COMPONENTS, ID_COMPONENTS, USAGE_COMPONENTS, Component
+
+Kind = Literal["usage", "users", "sessions", "latency", "ttft", "errors"]
+Level = Literal["1m", "15m", "1h", "1d"]
+
+WIDTHS: dict[Level, timedelta] = {
+    "1m": timedelta(minutes=1),
+    "15m": timedelta(minutes=15),
+    "1h": timedelta(hours=1),
+    "1d": timedelta(days=1),
+}
+DIMENSIONS: tuple[str, ...] = ("project_id", "provider", "model", "environment", "status", "kind", "team")
+PROJECT_ONLY: tuple[str, ...] = ("project_id",)
+DEFAULT_ENVIRONMENT = "default"
+RAW = "raw"
+
+
+@dataclass(frozen=True, slots=True)
+class Rollup:
+    """One table of cells, keyed by (bucket, dimensions, ids); the name is the table's.
+
+    Args:
+        level: the width of its buckets, which are aligned to UTC.
+        source: the finer rollup it can be built from, or "raw".
+        ids: the column beyond the dimensions (`user_id`, `session_id`: never NULL; `error_type`: may be NULL).
+        components: what a cell holds; empty for histograms, which hold `bins integer[]` (ascending) and
+            `counts bigint[]` of `value`.
+        value: the raw column a histogram bins.
+        where: a condition beyond `billable` on the raw spans (alias `s`) that count.
+        retention: the setting (settings.HUB) that says how many days cells are kept.
+    """
+
+    name: str
+    kind: Kind
+    level: Level
+    source: str
+    dimensions: tuple[str, ...]
+    retention: str
+    ids: tuple[str, ...] = ()
+    components: tuple[Component, ...] = ()
+    value: str | None = None
+    where: str | None = None
+
+    @property
+    def width(self) -> timedelta:
+        return WIDTHS[self.level]
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The columns that name a cell."""
+        return ("bucket", *self.dimensions, *self.ids)
+
+
+def _usage() -> list[Rollup]:
+    levels: list[tuple[Level, str, str]] = [
+        ("1m", RAW, "rollup_1m_retention_days"),
+        ("15m", "usage_1m", "rollup_1h_retention_days"),
+        ("1h", "usage_15m", "rollup_1h_retention_days"),
+        ("1d", "usage_1h", "rollup_1d_retention_days"),
+    ]
+    return [
+        Rollup(f"usage_{level}", "usage", level, source, DIMENSIONS, retention, components=USAGE_COMPONENTS)
+        for level, source, retention in levels
+    ]
+
+
+def _hour_and_day(
+    prefix: str,
+    kind: Kind,
+    sources: tuple[str, str],
+    dimensions: tuple[str, ...],
+    hour_retention: str,
+    *,
+    ids: tuple[str, ...] = (),
+    components: tuple[Component, ...] = (),
+    value: str | None = None,
+    where: str | None = None,
+) -> list[Rollup]:
+    return [
+        Rollup(f"{prefix}_{level}", kind, level, source, dimensions, retention, ids, components, value, where)
+        for level, source, retention in (
+            ("1h", sources[0], hour_retention),
+            ("1d", sources[1], "rollup_1d_retention_days"),
+        )
+    ]
+
+
+def _with_ids(prefix: str, kind: Kind, column: str) -> list[Rollup]:
+    keep = "cells_1h_retention_days"
+    ids = (column,)
+    return [
+        *_hour_and_day(prefix, kind, (RAW, f"{prefix}_1h"), DIMENSIONS, keep, ids=ids, components=ID_COMPONENTS),
+        *_hour_and_day(
+            f"{prefix}_project",
+            kind,
+            (f"{prefix}_1h", f"{prefix}_project_1h"),
+            PROJECT_ONLY,
+            keep,
+            ids=ids,
+            components=ID_COMPONENTS,
+        ),
+    ]
+
+
+def _histogram(prefix: str, kind: Kind, column: str) -> list[Rollup]:
+    keep = "rollup_1h_retention_days"
+    where = f"s.{column} IS NOT NULL"
+    narrow = (f"{prefix}_1h", f"{prefix}_project_1h")
+    return [
+        *_hour_and_day(prefix, kind, (RAW, f"{prefix}_1h"), DIMENSIONS, keep, value=column, where=where),
+        *_hour_and_day(f"{prefix}_project", kind, narrow, PROJECT_ONLY, keep, value=column, where=where),
+    ]
+
+
+ROLLUPS: dict[str, Rollup] = {
+    rollup.name: rollup
+    for rollup in (
+        *_usage(),
+        *_hour_and_day(
+            "usage_project",
+            "usage",
+            ("usage_1h", "usage_project_1h"),
+            PROJECT_ONLY,
+            "rollup_1h_retention_days",
+            components=USAGE_COMPONENTS,
+        ),
+        *_with_ids("users", "users", "user_id"),
+        *_with_ids("sessions", "sessions", "session_id"),
+        *_histogram("latency", "latency", "duration_us"),
+        *_histogram("ttft", "ttft", "ttft_us"),
+        *_hour_and_day(
+            "errors",
+            "errors",
+            (RAW, "errors_1h"),
+            DIMENSIONS,
+            "rollup_1h_retention_days",
+            ids=("error_type",),
+            components=ERROR_COMPONENTS,
+            where="s.status = 'error'",
+        ),
+    )
+}
