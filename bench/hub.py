@@ -1,0 +1,90 @@
+"""A hub of its own for a bench: `manage.py up` on a fresh folder, with a key, stopped at the end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass
+class Hub:
+    """A running hub: where it listens, its database, a key with the admin role, its supervisor's process."""
+
+    port: int
+    data_dir: Path
+    database_url: str
+    api_key: str
+    project_id: int
+    process: subprocess.Popen[bytes]
+
+
+def free_port() -> int:
+    """A port on loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def ready(port: int, seconds: float = 60) -> None:
+    """Wait until /ready answers 200."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/ready", timeout=5) as answer:
+                if answer.status == 200:
+                    return
+        except (OSError, urllib.error.HTTPError):
+            pass
+        time.sleep(0.2)
+    raise SystemExit(f"the hub on port {port} is not ready after {seconds:.0f} s")
+
+
+def bootstrap(environment: dict[str, str]) -> dict[str, object]:
+    """Create the bench's organization and key on a running hub."""
+    command = [sys.executable, "manage.py", "bootstrap", "--organization", "bench", "--project", "default"]
+    command += ["--email", "bench@example.com", "--password", "bench-password-1", "--json"]
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=True)
+    answer: dict[str, object] = json.loads(result.stdout)
+    return answer
+
+
+@contextmanager
+def running_hub(**settings: str) -> Iterator[Hub]:
+    """Start a hub on a fresh folder (under BENCH_DIR, else the system's), yield it, stop it and remove the folder."""
+    base = os.environ.get("BENCH_DIR") or None
+    with tempfile.TemporaryDirectory(prefix="hub-bench-", dir=base) as folder:
+        data_dir, port = Path(folder) / "data", free_port()
+        Path(folder).chmod(0o755)
+        environment = {**os.environ, "HUB_DATA_DIR": str(data_dir), "API_PORT": str(port), **settings}
+        for name in ("DATABASE_URL", "REDIS_URL"):
+            if name not in settings:
+                environment.pop(name, None)
+        log = open(os.environ.get("BENCH_LOG", os.devnull), "ab")  # noqa: SIM115
+        command = [sys.executable, "manage.py", "up", "--port", str(port), "--data-dir", str(data_dir)]
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+        try:
+            ready(port)
+            made = bootstrap(environment)
+            runtime = json.loads((data_dir / "runtime.json").read_text())
+            yield Hub(
+                port, data_dir, runtime["database_url"], str(made["api_key"]), int(str(made["project_id"])), process
+            )
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(30)
+            log.close()
