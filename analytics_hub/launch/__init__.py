@@ -1,0 +1,1 @@
+"""Starting the hub on one machine: embedded servers, the processes of the hub, and their supervision."""

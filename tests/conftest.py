@@ -1,0 +1,27 @@
+"""The frame of every test: servers first, then Django."""
+
+from __future__ import annotations
+
+import pytest
+from django.conf import settings
+
+from tests.support.servers import TestServers, provide_environment
+
+_servers: TestServers | None = None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the servers before pytest-django, whose hook comes last, loads the settings."""
+    global _servers
+    if config.getoption("help", False) or config.getoption("version", 0):
+        return
+    _servers = provide_environment()
+    # pytest-django sets Django up only where the settings have been read.
+    settings.DATABASES  # noqa: B018
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    global _servers
+    if _servers is not None:
+        _servers.stop()
+        _servers = None
