@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from analytics_hub import env as environment
 from analytics_hub.runtime import UNSET_DATABASE_URL, development_secret, read_runtime
@@ -39,10 +40,17 @@ INSTALLED_APPS = [
 AUTH_USER_MODEL = "orgs.User"
 DEFAULT_AUTO_FIELD = "django.db.models.AutoField"
 
+# Short on purpose: a full Django chain costs an ingest request several times the work of its view. WhiteNoise answers
+# only below STATIC_URL; pages with sessions bring their own decorators.
 MIDDLEWARE = [
+    "apps.common.middleware.EdgeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
 ]
+SECURE_REFERRER_POLICY = "same-origin"
+CSRF_FAILURE_VIEW = "apps.common.handlers.csrf_refused"
+APPEND_SLASH = False
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2_000_000
 ROOT_URLCONF = "analytics_hub.urls"
 WSGI_APPLICATION = "analytics_hub.wsgi.application"
 TEMPLATES: list[dict[str, Any]] = [
@@ -54,26 +62,59 @@ TEMPLATES: list[dict[str, Any]] = [
     }
 ]
 STATIC_URL = "/static/"
-STATIC_ROOT = HUB.hub_data_dir / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = True
+
+
+PROCESS = os.environ.get("HUB_PROCESS", "")
+
+
+def _database_options(query: str) -> dict[str, Any]:
+    options: dict[str, Any] = {"application_name": f"analytics-hub{'-' if PROCESS else ''}{PROCESS}"}
+    options.update({"connect_timeout": 5, **dict(parse_qsl(query))})
+    if PROCESS == "web":
+        # Only here: Celery closes the connection after each task, and a prefork child must not inherit a pool.
+        low, high = HUB.database_min_connections, HUB.database_max_connections
+        options["pool"] = {"min_size": min(low, high), "max_size": high, "timeout": 5}
+    return options
 
 
 def _database(url: str) -> dict[str, Any]:
     parts = urlsplit(url)
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "analytics_hub.db",
         "NAME": unquote(parts.path.lstrip("/")) or "postgres",
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),
         "HOST": parts.hostname or "",
         "PORT": str(parts.port or ""),
         "CONN_MAX_AGE": 0,
-        "OPTIONS": {"application_name": "analytics-hub"},
+        "CONN_HEALTH_CHECKS": True,  # a pooled connection may have died with its server
+        "OPTIONS": _database_options(parts.query),
     }
 
 
 DATABASES = {"default": _database(DATABASE_URL)}
+
+
+def _cache(url: str) -> dict[str, Any]:
+    if not url or not HUB.cache_enabled:
+        return {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}
+    return {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": url,
+        "KEY_PREFIX": "hub",
+        "TIMEOUT": HUB.cache_default_ttl,
+        "OPTIONS": {
+            "SOCKET_CONNECT_TIMEOUT": 0.5,
+            "SOCKET_TIMEOUT": 0.5,
+            "IGNORE_EXCEPTIONS": True,  # the hub answers without its cache
+            "CONNECTION_POOL_KWARGS": {"max_connections": 64, "retry": None, "health_check_interval": 30},
+        },
+    }
+
+
+CACHES = {"default": _cache(REDIS_URL)}
 
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
@@ -82,7 +123,14 @@ USE_I18N = False
 
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_AUTHENTICATION_CLASSES": ["apps.orgs.authentication.ApiKeyAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["apps.orgs.access.HasPermission"],
+    "DEFAULT_RENDERER_CLASSES": ["apps.common.renderers.JsonRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["apps.common.parsers.JsonParser"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "apps.common.renderers.LenientNegotiation",
+    "EXCEPTION_HANDLER": "apps.common.exceptions.exception_handler",
     "UNAUTHENTICATED_USER": None,
+    "URL_FORMAT_OVERRIDE": None,
 }
 SPECTACULAR_SETTINGS: dict[str, Any] = {
     "TITLE": "Analytics Hub API",
@@ -92,4 +140,18 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
+}
+
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["stderr"], "level": HUB.log_level},
+    "loggers": {
+        "django": {"handlers": [], "level": HUB.log_level, "propagate": True},
+        # "Not Found" and "Bad Request" lines say nothing that the answer does not.
+        "django.request": {"level": "ERROR"},
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
+    },
 }

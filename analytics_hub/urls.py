@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from importlib import import_module
+from importlib.util import find_spec
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from django.urls import URLPattern, URLResolver, include, path
+
+_APPS = ("common", "orgs", "ingest", "traces", "metrics", "costs")
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", include(import_module(f"apps.{app}.api"))) for app in _APPS if find_spec(f"apps.{app}.api")
+]
+
+handler400 = "apps.common.handlers.bad_request"
+handler403 = "apps.common.handlers.forbidden"
+handler404 = "apps.common.handlers.not_found"
+handler500 = "apps.common.handlers.server_error"

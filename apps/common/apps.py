@@ -6,3 +6,10 @@ from django.apps import AppConfig
 class CommonConfig(AppConfig):
     name = "apps.common"
     label = "common"
+
+    def ready(self) -> None:
+        from apps.common import probes, readiness
+
+        readiness.register("database", probes.database)
+        readiness.register("migrations", probes.migrations)
+        readiness.register("cache", probes.cache_server)

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from apps.orgs.models import Role
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+
+from apps.common.errors import ApiError
+from apps.orgs.models import Project, Role
+
+if TYPE_CHECKING:  # DRF's views import the classes named in the settings, this module's among them
+    from rest_framework.views import APIView
 
 _READ = {"traces:read", "events:read", "metrics:read", "insights:read", "alerts:read", "dashboards:read"}
 _EXPORTS = {"exports:create", "exports:read", "exports:cancel", "exports:download"}
@@ -30,8 +39,9 @@ PERMISSIONS: dict[str, frozenset[str]] = {
 class Principal:
     """An authenticated caller: one organization, the projects it may see, what it may do.
 
-    `project_ids` maps slug to id for every visible project; `key_project_id` is set where the key belongs to
-    one project, which is then where its spans land.
+    `project_ids` maps slug to id for every visible project, as of up to ten seconds ago; `all_projects` says that
+    the caller sees every project of the organization; `key_project_id` is set where the key belongs to one project,
+    which is then where its spans land.
     """
 
     organization_id: int
@@ -39,6 +49,7 @@ class Principal:
     project_ids: dict[str, int]
     permissions: frozenset[str]
     name: str
+    all_projects: bool = False
     key_id: int | None = None
     key_project_id: int | None = None
     user_id: int | None = None
@@ -46,4 +57,55 @@ class Principal:
     @property
     def is_authenticated(self) -> bool:
         """DRF asks its `request.user` this."""
+        return True
+
+
+def require_permission(principal: Principal, permission: str) -> None:
+    """Let only those pass who hold the permission.
+
+    Raises:
+        ApiError: 1100, naming the permission.
+    """
+    if permission not in principal.permissions:
+        details = {"required_permission": permission}
+        raise ApiError(1100, f"This needs the permission {permission}.", details=details)
+
+
+def scope_projects(principal: Principal, slugs: Sequence[str] | None) -> tuple[int, ...]:
+    """The ids of the named projects, or of all that the caller may see.
+
+    Raises:
+        ApiError: 1101 for a project of the caller's organization that it may not see, 1300 for one that does not
+            exist there (another organization's projects do not exist for the caller).
+    """
+    if not slugs:
+        return tuple(sorted(principal.project_ids.values()))
+    return tuple(sorted({visible_project(principal, slug) for slug in slugs}))
+
+
+def visible_project(principal: Principal, slug: str) -> int:
+    """The id of one project by slug. Raises as `scope_projects` does."""
+    known = principal.project_ids.get(slug)
+    if known is not None:
+        return known
+    # Not in the principal as it was cached: unknown, hidden, or made a moment ago.
+    found = Project.objects.filter(organization_id=principal.organization_id, slug=slug).values_list("pk", flat=True)
+    project_id = found.first()
+    if project_id is None:
+        raise ApiError(1300, "There is no such project.", field="project", details={"project": slug[:64]})
+    if not principal.all_projects:
+        raise ApiError(1101, "The project is outside your key.", field="project", details={"project": slug[:64]})
+    return project_id
+
+
+class HasPermission(BasePermission):
+    """DRF's form of `require_permission`: the view names what it needs in `required_permission`."""
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        needed: str | None = getattr(view, "required_permission", None)
+        if needed is None:
+            raise TypeError(f"{type(view).__name__} does not name its required_permission")
+        if not isinstance(request.user, Principal):
+            return False
+        require_permission(request.user, needed)
         return True

@@ -1,0 +1,1 @@
+"""The database backend: PostgreSQL with TimescaleDB where the server has it."""

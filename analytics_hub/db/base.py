@@ -1,0 +1,28 @@
+"""django-timescaledb's backend, usable on a server without the extension.
+
+Its own `prepare_database` lets `migrate` die where TimescaleDB is not installed; here the extension is created only
+where the server offers it and allows it, and everything else is plain PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from django.db import DatabaseError
+from timescale.db.backends.postgresql.base import DatabaseWrapper as TimescaleWrapper
+
+logger = logging.getLogger(__name__)
+
+
+class DatabaseWrapper(TimescaleWrapper):  # type: ignore[misc]  # the package carries no types
+    """PostgreSQL, with the TimescaleDB extension where it can be had."""
+
+    def prepare_database(self) -> None:
+        with self.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM pg_available_extensions WHERE name = 'timescaledb'")
+            if cursor.fetchone() is None:
+                return
+        try:
+            super().prepare_database()
+        except DatabaseError as error:
+            logger.warning("TimescaleDB is installed but cannot be enabled here: %s", type(error).__name__)
