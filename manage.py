@@ -7,8 +7,20 @@ import os
 import sys
 
 
+def data_dir_option(arguments: list[str]) -> str | None:
+    """The value of --data-dir: settings are read from that folder, so it must be known before they load."""
+    for position, argument in enumerate(arguments):
+        if argument.startswith("--data-dir="):
+            return argument.partition("=")[2]
+        if argument == "--data-dir" and position + 1 < len(arguments):
+            return arguments[position + 1]
+    return None
+
+
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "analytics_hub.settings")
+    if folder := data_dir_option(sys.argv[2:]):
+        os.environ["HUB_DATA_DIR"] = os.path.abspath(folder)
     from django.core.management import execute_from_command_line
 
     execute_from_command_line(sys.argv)

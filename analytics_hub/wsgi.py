@@ -6,5 +6,8 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
+from analytics_hub.launch.process import follow_parent
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "analytics_hub.settings")
+follow_parent()
 application = get_wsgi_application()

@@ -68,9 +68,10 @@ _COMMON: Mapping[str, str] = {
     "log_destination": "stderr",
     "logging_collector": "off",
     "log_line_prefix": "",
-    "log_min_messages": "warning",
-    # Statements carry users' data; their text stays out of the log.
+    # Errors of statements are reported by the program that sent them; here they would carry users' data.
+    "log_min_messages": "fatal",
     "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
 }
 
 

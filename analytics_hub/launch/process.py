@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
 
 from analytics_hub.launch.account import Account
 
@@ -49,7 +48,7 @@ def spawn(
     cwd: Path,
     account: Account | None = None,
     death_signal: signal.Signals = signal.SIGKILL,
-    output: int | IO[bytes] = subprocess.PIPE,
+    output: int | None = subprocess.PIPE,
 ) -> subprocess.Popen[bytes]:
     """Start a command in its own session; output and errors go to one stream.
 
@@ -97,3 +96,9 @@ def minimal_environment(home: Path) -> dict[str, str]:
     """What a database server needs of the environment: no secret of the caller's goes there."""
     kept = {name: os.environ[name] for name in ("PATH", "TZDIR", "LD_LIBRARY_PATH") if name in os.environ}
     return {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC", "HOME": str(home)} | kept
+
+
+def follow_parent() -> None:
+    """In a grandchild of the supervisor (a web worker, a Celery pool process): end when the process above ends."""
+    if os.environ.get("HUB_SUPERVISED"):
+        end_with_parent(signal.SIGKILL, os.getppid())

@@ -1,0 +1,215 @@
+"""The whole hub on one machine: embedded servers where none are given, migrations, web, worker and beat."""
+
+from __future__ import annotations
+
+import errno
+import http.client
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from analytics_hub.env import BASE_DIR, Env
+from analytics_hub.launch.account import LaunchError, server_account
+from analytics_hub.launch.folders import data_folder, servers_folder
+from analytics_hub.launch.lock import FolderLock
+from analytics_hub.launch.postgres import Postgres, durable_settings
+from analytics_hub.launch.process import end_with_parent, free_port, spawn
+from analytics_hub.launch.supervisor import Service, Stopped, Supervisor, print_line
+from analytics_hub.launch.valkey import Valkey
+from analytics_hub.runtime import write_private
+
+_SERVERS, _PROGRAMS = 0, 1
+
+
+@dataclass
+class Hub:
+    """One run of the hub: what was asked for, and the addresses found on the way."""
+
+    env: Env
+    port: int
+    demo: bool
+    database_url: str = ""
+    redis_url: str = ""
+
+    def __post_init__(self) -> None:
+        self.data_dir = self.env.hub_data_dir.absolute()
+        self.supervisor = Supervisor(say)
+
+    @property
+    def address(self) -> str:
+        return f"http://{'127.0.0.1' if self.env.app_host in ('0.0.0.0', '') else self.env.app_host}:{self.port}"  # noqa: S104
+
+    def run(self) -> None:
+        """Start everything, stay until the end is asked for, stop everything.
+
+        Raises:
+            LaunchError: the hub cannot start; whatever had started has been stopped.
+        """
+        account = server_account() if self._embeds else None
+        if account is not None:
+            data_folder(self.data_dir, account)
+        else:
+            self.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = FolderLock(self.data_dir)
+        lock.take(self.address)
+        if os.environ.get("HUB_UNDER_MAKE"):
+            end_with_parent(signal.SIGTERM, os.getppid())
+        self.supervisor.handle_signals()
+        try:
+            require_free_port(self.env.app_host, self.port)
+            self._start()
+            self.supervisor.watch()
+        except Stopped:
+            say("stopping")
+        finally:
+            self.supervisor.stop()
+            (self.data_dir / "runtime.json").unlink(missing_ok=True)
+            lock.release()
+        say("stopped")
+
+    @property
+    def _embeds(self) -> bool:
+        return not (self.env.database_url and self.env.redis_url)
+
+    def _start(self) -> None:
+        self._start_servers()
+        self._write_runtime()
+        say("preparing the database")
+        self.supervisor.run_once("prepare", self._manage("prepare"))
+        for service in self._programs():
+            self.supervisor.launch(service)
+        say(f"Analytics Hub is ready at {self.address} (data in {self.data_dir}; Ctrl-C stops it)")
+        if self.demo:
+            self.supervisor.run_once("demo", self._manage("demo", inherit=True))
+
+    def _start_servers(self) -> None:
+        self.database_url, self.redis_url = self.env.database_url, self.env.redis_url
+        if not self._embeds:
+            return
+        account = server_account()
+        folder = servers_folder(self.data_dir, account)
+        passwords = kept_passwords(self.data_dir)
+        if not self.database_url:
+            say(f"starting PostgreSQL in {folder / 'postgres'}")
+            postgres = Postgres(folder / "postgres", free_port(), passwords["postgres"], account, durable_settings())
+            self.supervisor.launch(_server("postgres", postgres, signal.SIGINT, grace_seconds=60))
+            self.database_url = postgres.url
+        if not self.redis_url:
+            say("starting Valkey")
+            valkey = Valkey(folder / "valkey", free_port(), passwords["valkey"], account)
+            self.supervisor.launch(_server("valkey", valkey, signal.SIGTERM, grace_seconds=10))
+            self.redis_url = valkey.url
+
+    def _write_runtime(self) -> None:
+        runtime = {
+            "database_url": self.database_url,
+            "redis_url": self.redis_url,
+            "web_url": self.address,
+            "pid": os.getpid(),
+        }
+        write_private(self.data_dir / "runtime.json", json.dumps(runtime, indent=1))
+
+    def _programs(self) -> list[Service]:
+        env = self.env
+        web = [
+            *("granian", "--interface", "wsgi", "--host", env.app_host, "--port", str(self.port)),
+            *("--workers", str(env.web_workers), "--blocking-threads", str(env.web_threads)),
+            # A worker that is still importing, or serves an endless answer, does not hear SIGTERM.
+            *("--workers-kill-timeout", "5s", "--respawn-failed-workers", "--respawn-interval", "0.5"),
+            *("--http", "1", "--no-ws", "--log-level", "warning", "analytics_hub.wsgi:application"),
+        ]
+        celery = ["celery", "--app", "celery_worker.app", "--quiet"]
+        worker = [
+            *(*celery, "worker", "--loglevel", "WARNING", "--concurrency", str(env.worker_concurrency)),
+            *("--without-gossip", "--without-mingle", "--hostname", f"hub-{os.getpid()}@%h"),
+        ]
+        schedule = str(self.data_dir / "celerybeat-schedule")
+        beat = [*celery, "beat", "--loglevel", "WARNING", "--schedule", schedule, "--pidfile", ""]
+        return [
+            Service("web", _PROGRAMS, lambda: self._python("web", "-m", *web), self._web_ready, grace_seconds=8),
+            Service("worker", _PROGRAMS, lambda: self._python("worker", "-m", *worker), hushed=("Warm shutdown",)),
+            Service("beat", _PROGRAMS, lambda: self._python("beat", "-m", *beat), grace_seconds=5),
+        ]
+
+    def _web_ready(self) -> bool:
+        return answers(self.address, "/ready")
+
+    def _manage(self, *arguments: str, inherit: bool = False) -> subprocess.Popen[bytes]:
+        return self._python("command", str(BASE_DIR / "manage.py"), *arguments, inherit=inherit)
+
+    def _python(self, role: str, *arguments: str, inherit: bool = False) -> subprocess.Popen[bytes]:
+        addresses = {
+            "DATABASE_URL": self.database_url,
+            "REDIS_URL": self.redis_url,
+            "HUB_DATA_DIR": str(self.data_dir),
+            "API_PORT": str(self.port),
+            "DJANGO_SETTINGS_MODULE": "analytics_hub.settings",
+            "HUB_PROCESS": role,
+            "HUB_SUPERVISED": "1",
+            "PYTHONUNBUFFERED": "1",
+        }
+        kept = {name: value for name, value in os.environ.items() if name != "HUB_UNDER_MAKE"}
+        output = None if inherit else subprocess.PIPE
+        return spawn([sys.executable, *arguments], env=kept | addresses, cwd=BASE_DIR, output=output)
+
+
+def _server(name: str, server: Postgres | Valkey, stop_signal: signal.Signals, grace_seconds: float) -> Service:
+    def start() -> subprocess.Popen[bytes]:
+        server.prepare()
+        return server.start()
+
+    hushed = ("Memory overcommit", "signal-handler", "bye bye")
+    return Service(
+        name, _SERVERS, start, server.ready, stop_signal=stop_signal, grace_seconds=grace_seconds, hushed=hushed
+    )
+
+
+def say(text: str) -> None:
+    """A line of the supervisor's own."""
+    print_line(f"{'hub':<8} | {text}")
+
+
+def kept_passwords(data_dir: Path) -> dict[str, str]:
+    """The embedded servers' passwords, made at the first start and kept for the owner's eyes alone."""
+    path = data_dir / "passwords.json"
+    if not path.is_file():
+        made = {name: secrets.token_urlsafe(24) for name in ("postgres", "valkey")}
+        write_private(path, json.dumps(made))
+    passwords: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+    return passwords
+
+
+def require_free_port(host: str, port: int) -> None:
+    """
+    Raises:
+        LaunchError: nobody can listen there.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except (OSError, OverflowError) as error:
+            if getattr(error, "errno", None) == errno.EADDRINUSE:
+                raise LaunchError(
+                    f"Port {port} on {host} is in use by another program. Choose another with --port or API_PORT."
+                ) from None
+            raise LaunchError(f"Cannot listen on {host}, port {port}: {error}.") from None
+
+
+def answers(address: str, path: str) -> bool:
+    """Whether a GET of the path is answered with 200."""
+    connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=10)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()

@@ -1,0 +1,21 @@
+"""`manage.py prepare`: everything the database needs before the hub serves."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from datetime import UTC, datetime
+from typing import Any
+
+from django.core.management import call_command
+from django.core.management.base import BaseCommand
+
+
+class Command(BaseCommand):
+    help = "Migrate the database and make the partitions or chunks of the days ahead. Safe to repeat."
+    requires_system_checks: list[str] = []
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        call_command("migrate", interactive=False, verbosity=0)
+        if importlib.util.find_spec("apps.traces.storage"):
+            importlib.import_module("apps.traces.storage").prepare(datetime.now(UTC))

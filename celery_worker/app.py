@@ -1,0 +1,49 @@
+"""The Celery application: broker, limits, and how its processes end."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import Any
+
+from celery import Celery
+from celery.exceptions import SecurityWarning
+from celery.signals import worker_process_init
+from django.conf import settings
+
+from analytics_hub.launch.process import follow_parent
+from celery_worker.beat import SCHEDULE
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "analytics_hub.settings")
+
+# To run as root, as containers do, is a choice that needs no comment at every start.
+warnings.filterwarnings("ignore", category=SecurityWarning)
+
+app = Celery("analytics_hub", include=["celery_worker.tasks"])
+app.conf.update(
+    broker_url=settings.REDIS_URL,
+    broker_connection_retry_on_startup=True,
+    broker_pool_limit=10,
+    # A dead broker is noticed at once; what must not be lost is in the database, not in the queue.
+    task_publish_retry_policy={"max_retries": 1, "interval_start": 0},
+    task_ignore_result=True,
+    task_acks_late=True,
+    task_default_queue="hub",
+    # Longer than the longest task, since a late acknowledgement would bring the task a second time.
+    broker_transport_options={"visibility_timeout": 6 * 3600, "global_keyprefix": "hub:celery:"},
+    task_time_limit=5 * 3600,
+    worker_prefetch_multiplier=1,
+    worker_max_memory_per_child=400_000,
+    worker_hijack_root_logger=False,
+    worker_cancel_long_running_tasks_on_connection_loss=False,
+    beat_schedule=SCHEDULE,
+    enable_utc=True,
+    timezone="UTC",
+)
+app.conf["CELERY_DB_REUSE_MAX"] = 1000
+
+
+@worker_process_init.connect
+def _end_with_the_worker(**_: Any) -> None:
+    """A pool process whose parent was killed would wait for work for ever."""
+    follow_parent()

@@ -1,0 +1,234 @@
+"""`manage.py up` as a person runs it: real processes, real signals, nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from analytics_hub.launch.account import Account, can_traverse
+from analytics_hub.launch.process import free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.processes
+SETTINGS = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "ENVIRONMENT", "HUB_PROCESS", "HUB_SUPERVISED")
+
+
+class Up:
+    """A running `manage.py up`, with what it prints."""
+
+    def __init__(self, data_dir: Path, *, port: int = 0, user: int | None = None, python: str = sys.executable) -> None:
+        self.data_dir, self.port = data_dir, port or free_port()
+        environment = {name: value for name, value in os.environ.items() if name not in SETTINGS}
+        environment |= {"HUB_DATA_DIR": str(data_dir), "WEB_WORKERS": "1", "WORKER_CONCURRENCY": "1"}
+        # The packages, for an interpreter that is not the virtual environment's; their own settings need a home.
+        environment |= {"PYTHONPATH": str(Path(pytest.__file__).parents[1]), "HOME": str(data_dir.parent)}
+        self.process = subprocess.Popen(
+            [python, "manage.py", "up", "--port", str(self.port)],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            user=user,
+        )
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        self.lines.extend(self.process.stdout)
+
+    @property
+    def text(self) -> str:
+        return "".join(self.lines)
+
+    def ready(self) -> Up:
+        wait_for(lambda: "is ready at" in self.text or self.process.poll() is not None, self.text)
+        assert self.process.poll() is None, self.text
+        return self
+
+    def runtime(self) -> dict[str, str]:
+        value: dict[str, str] = json.loads((self.data_dir / "runtime.json").read_text(encoding="utf-8"))
+        return value
+
+    def end(self, number: signal.Signals) -> int:
+        """Send the signal to the supervisor; its exit code once nothing that it started is left."""
+        family = descendants(self.process.pid)
+        self.process.send_signal(number)
+        code = self.process.wait(40)
+        self._reader.join(5)
+        wait_for(lambda: not any(alive(pid) for pid in family), f"{family}\n{self.text}")
+        return code
+
+
+def wait_for(condition: object, text: str = "", seconds: float = 60) -> None:
+    assert callable(condition)
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, text
+        time.sleep(0.05)
+
+
+def status(pid: int) -> dict[str, str]:
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return {}
+    return dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+
+
+def alive(pid: int) -> bool:
+    return status(pid).get("State", "Z")[0] != "Z"
+
+
+def descendants(root: int) -> list[int]:
+    parents = {int(entry.name): int(status(int(entry.name)).get("PPid", "0")) for entry in numbered()}
+    found = [root]
+    for pid in found:
+        found.extend(child for child, parent in parents.items() if parent == pid)
+    return found
+
+
+def numbered() -> list[Path]:
+    return [entry for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+
+
+def named(pids: list[int], word: str) -> list[int]:
+    return [pid for pid in pids if word in Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8")]
+
+
+def python_for(account: Account) -> str:
+    """An interpreter of this version that the account can reach."""
+    if not (can_traverse(ROOT, account) and can_traverse(Path(pytest.__file__).parent, account)):
+        pytest.skip("the code or its packages are closed to ordinary users on this machine")
+    system = f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}"
+    packages = {"PYTHONPATH": str(Path(pytest.__file__).parents[1]), "PATH": os.defpath}
+    for candidate in (Path(sys.executable), Path(system)):
+        if not (candidate.exists() and can_traverse(candidate.resolve().parent, account)):
+            continue
+        # The packages depend on the exact version: some of them are needed by older ones only.
+        tried = subprocess.run([candidate, "-c", "import redis, celery, granian, psycopg"], env=packages, check=False)
+        if tried.returncode == 0:
+            return str(candidate)
+    pytest.skip("no interpreter that runs the packages is open to ordinary users on this machine")
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "data"
+    yield folder
+    # Root's servers may keep their data outside a folder that the service user cannot reach.
+    servers = folder / "servers"
+    if servers.is_symlink():
+        shutil.rmtree(servers.resolve(), ignore_errors=True)
+
+
+def test_starts_refuses_a_second_start_and_keeps_its_data(data_dir: Path) -> None:
+    first = Up(data_dir).ready()
+    with urllib.request.urlopen(f"http://127.0.0.1:{first.port}/ready", timeout=10) as answer:
+        assert answer.status == 200
+    family = descendants(first.process.pid)
+    for word in ("postgres", "valkey-server", "granian", "celery_worker.app\0--quiet\0worker", "beat"):
+        assert named(family, word), word
+    with psycopg.connect(first.runtime()["database_url"]) as connection:
+        connection.execute("create table kept as select 42 as answer")
+
+    second = Up(data_dir)
+    assert second.process.wait(30) == 1
+    second._reader.join(5)
+    assert "already runs" in second.text
+    assert str(first.process.pid) in second.text
+    assert str(first.port) in second.text
+    assert "Traceback" not in second.text
+    assert first.process.poll() is None
+
+    assert first.end(signal.SIGTERM) == 0
+    assert not (data_dir / "runtime.json").exists()
+
+    again = Up(data_dir).ready()
+    with psycopg.connect(again.runtime()["database_url"]) as connection:
+        assert connection.execute("select answer from kept").fetchone() == (42,)
+    assert again.end(signal.SIGINT) == 0
+
+
+def test_a_killed_supervisor_leaves_nothing_and_the_folder_stays_usable(data_dir: Path) -> None:
+    hub = Up(data_dir).ready()
+    with psycopg.connect(hub.runtime()["database_url"]) as connection:
+        connection.execute("create table kept as select 1 as answer")
+    assert hub.end(signal.SIGKILL) == -signal.SIGKILL
+
+    # As after a power cut: the killed server's pid file names a process that is somebody else's by now.
+    pid_file = data_dir / "servers" / "postgres" / "postmaster.pid"
+    pid_file.write_text(f"{os.getppid()}\n{pid_file.parent}\n", encoding="utf-8")
+
+    again = Up(data_dir).ready()
+    with psycopg.connect(again.runtime()["database_url"]) as connection:
+        assert connection.execute("select answer from kept").fetchone() == (1,)
+    assert again.end(signal.SIGTERM) == 0
+
+
+def test_what_dies_is_started_again(data_dir: Path) -> None:
+    hub = Up(data_dir).ready()
+    url = f"http://127.0.0.1:{hub.port}/ready"
+    pool = named(descendants(hub.process.pid), "celery_worker.app\0--quiet\0worker")
+    leaders = {
+        "postgres": min(named(descendants(hub.process.pid), "postgres\0-D")),
+        "worker": min(pool),
+        "web": min(named(descendants(hub.process.pid), "granian")),
+    }
+    for pid in leaders.values():
+        os.kill(pid, signal.SIGKILL)
+    for name in leaders:
+        wait_for(lambda name=name: f"{name} ended (SIGKILL)" in hub.text, hub.text)
+    # The pool processes of the killed worker went with it.
+    wait_for(lambda: not any(alive(pid) for pid in pool), str(pool))
+
+    def answers() -> bool:
+        try:
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    wait_for(answers, hub.text)
+    assert hub.end(signal.SIGTERM) == 0
+
+
+def test_a_port_in_use_is_named(data_dir: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        hub = Up(data_dir, port=port)
+        assert hub.process.wait(30) == 1
+        hub._reader.join(5)
+    assert f"Port {port} on 127.0.0.1 is in use" in hub.text
+    assert "Traceback" not in hub.text
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user runs the other tests as themselves")
+def test_runs_as_an_ordinary_user(tmp_path_factory: pytest.TempPathFactory) -> None:
+    nobody = pwd.getpwnam("nobody")
+    account = Account(nobody.pw_uid, nobody.pw_gid, nobody.pw_name, switch=True)
+    python = python_for(account)
+    folder = Path(subprocess.check_output(["mktemp", "-d"], text=True, user=nobody.pw_uid).strip())
+    try:
+        hub = Up(folder / "data", user=nobody.pw_uid, python=python).ready()
+        owners = {status(pid)["Uid"].split()[0] for pid in descendants(hub.process.pid)}
+        assert owners == {str(nobody.pw_uid)}
+        assert hub.end(signal.SIGTERM) == 0
+    finally:
+        shutil.rmtree(folder)
