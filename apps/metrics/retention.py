@@ -1,0 +1,129 @@
+"""How long cells are kept, from which moment on they may be redone, and the bounded deletes that expire them.
+
+Retention never marks anything dirty: what it removes stays frozen in coarser cells.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
+
+from apps.metrics import compile_timescale
+from apps.metrics.ranges import Ranges, minute_of, minutes_in, moment_of
+from apps.metrics.rollups import ROLLUPS, Rollup
+from apps.orgs.models import Project
+from apps.traces.storage import raw_floor
+from apps.traces.tiers import Tier, detect
+
+# Retention may run beside a refresh that took its clock reading earlier: the refresh stays this far off the edge.
+MARGIN = timedelta(minutes=5)
+DELETE_BATCH = 20_000
+
+
+def raw_days() -> dict[int, int]:
+    """Projects with a raw retention of their own, in days."""
+    own = Project.objects.filter(raw_retention_days__isnull=False)
+    return {project: days for project, days in own.values_list("pk", "raw_retention_days") if days is not None}
+
+
+def kept_days(rollup: Rollup, tier: Tier) -> int:
+    """How many days a rollup's cells are kept.
+
+    Continuous aggregates read minute cells alone, so where those are used the minute cells outlive the raw spans:
+    a late span in the last day of raw then still finds whole days of them, of every project.
+    """
+    days: int = getattr(settings.HUB, rollup.retention)
+    if tier is Tier.TIMESCALE and rollup.name == "usage_1m":
+        return max(days, max([settings.HUB.raw_retention_days, *raw_days().values()]) + 2)
+    return days
+
+
+@dataclass(frozen=True, slots=True)
+class Floors:
+    """The minute from which on each source is whole.
+
+    Args:
+        raw: per project with a retention of its own.
+        raw_default: every other project's.
+        cells: per rollup.
+    """
+
+    raw: dict[int, int]
+    raw_default: int
+    cells: dict[str, int]
+
+    def raw_kept(self, buckets: Ranges, width: int = 1) -> Ranges:
+        """Those buckets whose raw spans are all still there."""
+        up = {project: -(-floor // width) * width for project, floor in self.raw.items()}
+        return buckets.after(up, -(-self.raw_default // width) * width)
+
+    def cells_kept(self, name: str, buckets: Ranges, width: int) -> Ranges:
+        """Those buckets whose finer cells are all still there."""
+        return buckets.within(lo=-(-self.cells[name] // width) * width)
+
+
+def floors(now: datetime, tier: Tier) -> Floors:
+    def floor(days: int) -> int:
+        return minute_of(now - timedelta(days=days) + MARGIN) + 1
+
+    raw = minute_of(raw_floor(now + MARGIN))
+    return Floors(
+        raw={project: max(raw, floor(days)) for project, days in raw_days().items()},
+        raw_default=raw,
+        cells={name: floor(kept_days(rollup, tier)) for name, rollup in ROLLUPS.items()},
+    )
+
+
+def _projects(cursor: CursorWrapper, table: str) -> list[int]:
+    cursor.execute(
+        f"WITH RECURSIVE p(id) AS (SELECT (SELECT project_id FROM {table} ORDER BY project_id LIMIT 1) UNION ALL "
+        f"SELECT (SELECT c.project_id FROM {table} c WHERE c.project_id > p.id ORDER BY c.project_id LIMIT 1) "
+        "FROM p WHERE p.id IS NOT NULL) SELECT id FROM p WHERE id IS NOT NULL"
+    )
+    return [project for (project,) in cursor.fetchall()]
+
+
+def _delete_batch(rollup: Rollup, project: int, floor: datetime) -> int:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            f"DELETE FROM {rollup.name} WHERE ctid = ANY(ARRAY(SELECT ctid FROM {rollup.name} "
+            "WHERE project_id = %s AND bucket < %s ORDER BY bucket LIMIT %s))",
+            [project, floor, DELETE_BATCH],
+        )
+        return int(cursor.rowcount)
+
+
+def _expire_table(rollup: Rollup, floor: datetime, most: int) -> int:
+    with connection.cursor() as cursor:
+        projects = _projects(cursor, rollup.name)
+    deleted = 0
+    for project in projects:
+        while deleted < most:
+            count = _delete_batch(rollup, project, floor)
+            deleted += count
+            if count < DELETE_BATCH:
+                break
+    return deleted
+
+
+def expire_cells(now: datetime, *, most: int = 2_000_000) -> dict[str, int]:
+    """Delete cells older than their retention, in short transactions, at most `most` a rollup and call."""
+    tier = detect(connection)
+    deleted: dict[str, int] = {}
+    for name, rollup in ROLLUPS.items():
+        width = minutes_in(rollup.width)
+        # A bucket goes when all of it is too old.
+        floor = moment_of(minute_of(now - timedelta(days=kept_days(rollup, tier))) // width * width)
+        deleted[name] = _expire(rollup, floor, tier, most)
+    return {name: count for name, count in deleted.items() if count}
+
+
+def _expire(rollup: Rollup, floor: datetime, tier: Tier, most: int) -> int:
+    if tier is Tier.TIMESCALE and rollup.name in compile_timescale.HYPERTABLES:
+        with connection.cursor() as cursor:
+            return compile_timescale.drop_chunks(cursor, rollup.name, floor)
+    return _expire_table(rollup, floor, most)

@@ -1,0 +1,175 @@
+"""The refresh on tables: what is folded, when, and that doing it again changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+
+from apps.metrics.refresh import refresh
+from apps.metrics.rollups import ROLLUPS
+from apps.traces.writer import write
+from tests.support.cells import all_cells, cells, clear_cells, marks, watermark
+from tests.support.spans import T0, T0_US, span_row
+
+pytestmark = pytest.mark.django_db(transaction=True)
+MINUTE_US = 60_000_000
+HOUR_US = 60 * MINUTE_US
+LATER = T0 + timedelta(days=2)
+
+
+@pytest.fixture(autouse=True)
+def _empty() -> Iterator[None]:
+    clear_cells()
+    yield
+    clear_cells()
+
+
+def _sum(name: str, column: str) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT coalesce(sum({column}), 0) FROM {name}")
+        return int(cursor.fetchone()[0])
+
+
+def test_every_rollup_holds_the_spans_after_their_buckets_are_over() -> None:
+    write([span_row(user_id="u", session_id="s", ttft_us=9, start_us=T0_US + n * HOUR_US) for n in range(30)])
+    write([span_row(status="error", error_type="Boom", error_message="no", user_id="u", session_id="s", ttft_us=1)])
+    report = refresh(LATER)
+    assert (report.marks, report.spans, report.more, marks()) == (31, 31, False, 0)
+    for name, rollup in ROLLUPS.items():
+        if rollup.kind == "errors":
+            assert _sum(name, "errors") == 1, name
+        elif rollup.value:
+            assert _sum(name, "(SELECT sum(n) FROM unnest(counts) n)") == 31, name
+        else:
+            assert _sum(name, "requests") == 31, name
+
+
+def test_an_unfinished_bucket_is_left_for_its_end() -> None:
+    write([span_row()])
+    refresh(T0 + timedelta(minutes=1))
+    assert len(cells("usage_1m")) == 1
+    assert cells("usage_15m") == cells("usage_1h") == cells("latency_1h") == []
+    refresh(T0 + timedelta(minutes=16))
+    assert len(cells("usage_15m")) == 1
+    assert cells("usage_1h") == []
+    refresh(T0 + timedelta(minutes=31))
+    assert len(cells("usage_1h")) == len(cells("usage_project_1h")) == 1
+    assert cells("latency_1h") == [], "the raw hour waits for stragglers"
+    refresh(T0 + timedelta(minutes=33))
+    assert len(cells("latency_1h")) == len(cells("latency_project_1h")) == 1
+    assert cells("usage_1d") == []
+    refresh(LATER)
+    assert len(cells("usage_1d")) == len(cells("latency_1d")) == 1
+
+
+def test_watermarks_pass_gaps_and_never_go_back() -> None:
+    write([span_row()])
+    refresh(T0 + timedelta(minutes=1))
+    refresh(T0 + timedelta(days=20, minutes=1))
+    assert len(cells("usage_1d")) == 1
+    high = watermark("usage_1d")
+    assert high == (T0 + timedelta(days=20)).replace(hour=0, minute=0, second=0, microsecond=0)
+    refresh(T0)
+    assert watermark("usage_1d") == high
+
+
+def test_refreshing_again_changes_nothing() -> None:
+    write([span_row(start_us=T0_US + n * 7 * MINUTE_US, user_id=f"u{n % 3}") for n in range(50)])
+    refresh(LATER)
+    before = all_cells()
+    assert refresh(LATER).marks == 0
+    with connection.cursor() as cursor:
+        cursor.execute("INSERT INTO span_mark (project_id, lo, hi) VALUES (1, %s, %s)", [T0, LATER])
+    refresh(LATER)
+    assert all_cells() == before
+
+
+def test_a_late_span_corrects_every_level() -> None:
+    write([span_row(user_id="u")])
+    refresh(LATER)
+    write([span_row(user_id="u", start_us=T0_US + 20 * MINUTE_US, total_cost=1)])
+    refresh(LATER)
+    for name in ("usage_15m", "usage_1h", "usage_1d", "usage_project_1d", "users_1h", "users_project_1d"):
+        assert _sum(name, "requests") == 2, name
+    assert _sum("latency_1d", "(SELECT sum(n) FROM unnest(counts) n)") == 2
+
+
+def test_a_deleted_span_leaves_no_zero_cell() -> None:
+    write([span_row(user_id="u", session_id="s")])
+    refresh(LATER)
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM span")
+        cursor.execute("INSERT INTO span_mark (project_id, lo, hi) VALUES (1, %s, %s)", [T0, T0 + timedelta(minutes=1)])
+    refresh(LATER)
+    assert {name: rows for name, rows in all_cells().items() if rows} == {}
+
+
+@pytest.mark.parametrize(("offset", "minute"), [(-1, 0), (0, 1)])
+def test_a_span_on_the_edge_counts_in_the_later_minute(offset: int, minute: int) -> None:
+    edge = T0.replace(minute=0, second=0, microsecond=0)
+    write([span_row(start_us=T0_US // HOUR_US * HOUR_US + offset)])
+    refresh(LATER)
+    assert cells("usage_1m")[0][0] == edge + timedelta(minutes=minute - 1)
+    assert cells("usage_1h")[0][0] == edge + timedelta(hours=minute - 1)
+
+
+def test_only_billable_spans_count() -> None:
+    write([span_row(kind="agent", billable=False)])
+    refresh(LATER)
+    assert marks() == 0
+    assert {name: rows for name, rows in all_cells().items() if rows} == {}
+
+
+def test_a_long_mark_is_worked_off_in_pieces() -> None:
+    write([span_row(start_us=T0_US - n * 24 * HOUR_US) for n in range(10)])
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM span_mark")
+        cursor.execute(
+            "INSERT INTO span_mark (project_id, lo, hi) VALUES (1, %s, %s)", [T0 - timedelta(days=10), LATER]
+        )
+    report = refresh(LATER)
+    assert report.passes > 3
+    assert marks() == 0
+    assert _sum("usage_1d", "requests") == 10
+    assert _sum("users_1d", "requests") == 0
+
+
+def test_young_marks_of_the_current_minute_can_be_held() -> None:
+    write([span_row(), span_row(start_us=T0_US - MINUTE_US)])
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM span_mark")
+        cursor.execute(
+            "INSERT INTO span_mark (project_id, lo, hi) SELECT 1, m, m + interval '1 minute' "
+            "FROM unnest(%s::timestamptz[]) m",
+            [[T0.replace(second=0, microsecond=0) - timedelta(minutes=n) for n in (0, 1)]],
+        )
+    refresh(T0, hold=timedelta(seconds=30))
+    assert (marks(), _sum("usage_1m", "requests")) == (1, 1)
+    refresh(T0)
+    assert (marks(), _sum("usage_1m", "requests")) == (0, 2)
+
+
+def test_what_is_older_than_the_raw_spans_is_frozen() -> None:
+    write([span_row(user_id="u")])
+    refresh(LATER)
+    before = all_cells()
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM span")
+        cursor.execute("INSERT INTO span_mark (project_id, lo, hi) VALUES (1, %s, %s)", [T0, T0 + timedelta(hours=9)])
+    refresh(T0 + timedelta(days=91))
+    assert marks() == 0
+    assert all_cells() == before
+
+
+def test_an_hour_older_than_its_minutes_is_redone_from_raw() -> None:
+    write([span_row(), span_row(start_us=T0_US + MINUTE_US)])
+    refresh(LATER)
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM usage_1m")
+    write([span_row(start_us=T0_US + 2 * MINUTE_US)])
+    refresh(T0 + timedelta(days=60))
+    assert cells("usage_1m") == []
+    assert _sum("usage_15m", "requests") == _sum("usage_1h", "requests") == _sum("usage_1d", "requests") == 3

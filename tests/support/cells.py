@@ -1,0 +1,43 @@
+"""Cells in tests: an empty start, what is stored, and what raw spans say should be stored."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+
+from apps.metrics import schema
+from apps.metrics.rollups import ROLLUPS
+from tests.support.spans import clear_spans
+
+
+def clear_cells() -> None:
+    """Empty the spans and everything made from them, the ledger's memory included."""
+    clear_spans()
+    with connection.cursor() as cursor:
+        cursor.execute(f"TRUNCATE {', '.join(schema.tables())}")
+
+
+def cells(name: str) -> list[tuple[Any, ...]]:
+    """A rollup's cells, in an order of their own."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT * FROM {name} c ORDER BY c::text")
+        return list(cursor.fetchall())
+
+
+def all_cells() -> dict[str, list[tuple[Any, ...]]]:
+    return {name: cells(name) for name in ROLLUPS}
+
+
+def marks() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM span_mark")
+        return int(cursor.fetchone()[0])
+
+
+def watermark(name: str) -> datetime:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT watermark FROM rollup_state WHERE rollup = %s", [name])
+        found: datetime = cursor.fetchone()[0]
+        return found
