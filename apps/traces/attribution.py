@@ -1,0 +1,100 @@
+"""What a span takes over from its trace, resolved when it is read.
+
+A billable span without a user, session, environment or team of its own counts for its trace's. The `trace` table knows
+those of every trace as of the last refresh. A trace with spans in marked minutes may have changed since, so readers
+that must not miss anything compute its values from raw spans: `dirty_attr`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from apps.traces.summary import INHERITED, Range, inherited_sql
+
+DEFAULT_ENVIRONMENT = "default"
+_JOIN_TRACE = "LEFT JOIN trace t ON t.project_id = s.project_id AND t.trace_id = s.trace_id"
+
+# Marks overlap a lot (one a batch): joined first, so that no span is looked at twice.
+_CTES = f"""\
+marked AS (
+    SELECT m.project_id, lower(r.span) AS lo, upper(r.span) AS hi
+    FROM (
+        SELECT project_id, range_agg(tstzrange(lo, hi)) AS spans
+        FROM (SELECT DISTINCT project_id, lo, hi FROM span_mark WHERE project_id = ANY(%s)) d GROUP BY project_id
+    ) m, unnest(m.spans) AS r (span)
+), dirty_trace AS MATERIALIZED (
+    SELECT u.project_id, u.trace_id, least(u.lo, t.first_start) AS lo, greatest(u.hi, t.last_start) AS hi,
+        t.trace_id IS NOT NULL AS known, t.first_start, t.last_start,
+        {", ".join(f"t.{column} AS old_{column}" for column in INHERITED)}
+    FROM (
+        SELECT m.project_id, s.trace_id, min(s.start_time) AS lo, max(s.start_time) AS hi
+        FROM marked m CROSS JOIN LATERAL (
+            SELECT s.trace_id, s.start_time FROM span s
+            WHERE s.project_id = m.project_id AND s.start_time >= m.lo AND s.start_time < m.hi
+            OFFSET 0
+        ) s
+        GROUP BY m.project_id, s.trace_id
+    ) u
+    LEFT JOIN trace t ON t.project_id = u.project_id AND t.trace_id = u.trace_id
+), dirty_attr AS MATERIALIZED (
+    SELECT b.project_id, b.trace_id, b.known, b.first_start, b.last_start,
+        {", ".join(f"b.old_{column}" for column in INHERITED)}, a.*
+    FROM dirty_trace b CROSS JOIN LATERAL (
+        SELECT {", ".join(f"{inherited_sql(column)} AS {column}" for column in INHERITED)}
+        FROM span s
+        WHERE s.trace_id = b.trace_id AND s.project_id = b.project_id AND s.start_time >= b.lo AND s.start_time <= b.hi
+    ) a
+)"""
+_DIRTY_MINUTES = f"""
+WITH {_CTES}
+SELECT project_id, date_trunc('minute', first_start, 'UTC'),
+    date_trunc('minute', last_start, 'UTC') + interval '1 minute'
+FROM dirty_attr
+WHERE known AND ({", ".join(INHERITED)}) IS DISTINCT FROM ({", ".join(f"old_{column}" for column in INHERITED)})
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """Text for a statement over raw spans with resolved dimensions.
+
+    Args:
+        ctes: what goes after WITH (empty where nothing is needed). It holds one placeholder, the list of project ids.
+        source: what goes after FROM: `span s` and its joins.
+        columns: the resolved expression for each inherited column. `environment` is never NULL.
+    """
+
+    ctes: str
+    source: str
+    columns: dict[str, str]
+
+
+def _column(name: str, dirty: bool) -> str:
+    of_trace = f"CASE WHEN a.trace_id IS NULL THEN t.{name} ELSE a.{name} END" if dirty else f"t.{name}"
+    default = f", '{DEFAULT_ENVIRONMENT}'" if name == "environment" else ""
+    return f"coalesce(s.{name}, {of_trace}{default})"
+
+
+def resolved_from(dirty: bool) -> Resolved:
+    """How to read raw spans with what they take over from their traces.
+
+    Args:
+        dirty: right whatever has been written since the last refresh (needed while there are marks); otherwise
+            right only where no trace has changed since.
+    """
+    columns = {name: _column(name, dirty) for name in INHERITED}
+    if not dirty:
+        return Resolved("", f"span s {_JOIN_TRACE}", columns)
+    join = "LEFT JOIN dirty_attr a ON a.project_id = s.project_id AND a.trace_id = s.trace_id"
+    return Resolved(_CTES, f"span s {_JOIN_TRACE} {join}", columns)
+
+
+def attribution_dirty(cursor: Any, project_ids: list[int]) -> list[Range]:
+    """Minutes whose cells are wrong since a trace in marked minutes now says something else than its row.
+
+    The marked minutes themselves are not listed again.
+    """
+    cursor.execute(_DIRTY_MINUTES, [project_ids])
+    rows: list[Range] = cursor.fetchall()
+    return rows
