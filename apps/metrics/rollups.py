@@ -89,12 +89,13 @@ def _hour_and_day(
     value: str | None = None,
     where: str | None = None,
 ) -> list[Rollup]:
+    levels: list[tuple[Level, str, str]] = [
+        ("1h", sources[0], hour_retention),
+        ("1d", sources[1], "rollup_1d_retention_days"),
+    ]
     return [
         Rollup(f"{prefix}_{level}", kind, level, source, dimensions, retention, ids, components, value, where)
-        for level, source, retention in (
-            ("1h", sources[0], hour_retention),
-            ("1d", sources[1], "rollup_1d_retention_days"),
-        )
+        for level, source, retention in levels
     ]
 
 

@@ -1,0 +1,95 @@
+"""Nearest-rank percentiles out of histogram cells, merged by numpy.
+
+A cell holds ascending `bins` and their `counts`; merging adds counts. The arrays come over the wire in PostgreSQL's
+binary format and are read in place: as Python lists the same rows take ten times as long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import psycopg
+from numpy.typing import NDArray
+from psycopg.adapt import Loader
+from psycopg.pq import Format
+
+from apps.metrics.components import GAMMA, ZERO_BIN
+
+_HEADER = 20  # dimensions, null flag, element type, length, lower bound: five integers
+_EMPTY = 12
+_INT4 = np.dtype([("size", ">i4"), ("value", ">i4")])
+_INT8 = np.dtype([("size", ">i4"), ("value", ">i8")])
+# Groups times bins that are laid out as one dense table; larger answers are done in blocks.
+_BLOCK = 2_000_000
+
+Cells = tuple[NDArray[np.int64], NDArray[np.int64]]
+
+
+class _ArrayLoader(Loader):
+    format = Format.BINARY
+    layout = _INT4
+
+    def load(self, data: Any) -> NDArray[np.int64]:
+        raw = bytes(data)
+        if len(raw) <= _EMPTY:
+            return np.empty(0, np.int64)
+        return np.frombuffer(raw, self.layout, offset=_HEADER)["value"].astype(np.int64)
+
+
+class Int4ArrayLoader(_ArrayLoader):
+    layout = _INT4
+
+
+class Int8ArrayLoader(_ArrayLoader):
+    layout = _INT8
+
+
+def load_arrays(cursor: psycopg.Cursor[Any]) -> None:
+    """Have this cursor give integer arrays without NULLs as numpy arrays."""
+    cursor.adapters.register_loader("int4[]", Int4ArrayLoader)
+    cursor.adapters.register_loader("int8[]", Int8ArrayLoader)
+
+
+def bin_values(bins: NDArray[np.int64]) -> NDArray[np.float64]:
+    """What bins stand for, in microseconds: at most 1% from everything in them."""
+    exact = 2.0 * np.power(GAMMA, bins.astype(np.float64)) / (GAMMA + 1.0)
+    return np.where(bins == ZERO_BIN, 0.0, exact)
+
+
+def percentiles(groups: Sequence[Sequence[Cells]], ranks: Sequence[int]) -> list[list[float | None]]:
+    """For every group of cells the percentiles (ranks in percent) in milliseconds; None for an empty group."""
+    answers: list[list[float | None]] = []
+    at = 0
+    while at < len(groups):
+        bins = [b for cells in groups[at:] for b, _ in cells[:1] if len(b)]
+        width = 2 + max((int(b[-1]) for b in bins), default=0) - min((int(b.min()) for b in bins), default=0)
+        size = max(1, min(len(groups) - at, _BLOCK // max(width, 512)))
+        answers += _block(groups[at : at + size], ranks)
+        at += size
+    return answers
+
+
+def _block(groups: Sequence[Sequence[Cells]], ranks: Sequence[int]) -> list[list[float | None]]:
+    cells = [(index, *cell) for index, members in enumerate(groups) for cell in members if len(cell[0])]
+    if not cells:
+        return [[None] * len(ranks) for _ in groups]
+    bins = np.concatenate([cell[1] for cell in cells])
+    counts = np.concatenate([cell[2] for cell in cells])
+    owners = np.repeat([cell[0] for cell in cells], [len(cell[1]) for cell in cells])
+    low = int(bins.min())
+    width = int(bins.max()) - low + 1
+    # Counts of one group stay far below 2^53, so adding them as doubles is exact.
+    table = np.bincount(owners * width + (bins - low), weights=counts, minlength=len(groups) * width)
+    running = table.reshape(len(groups), width).cumsum(axis=1).astype(np.int64)
+    totals = running[:, -1]
+    columns = []
+    for rank in ranks:
+        wanted = (totals * rank + 99) // 100
+        place = (running < wanted[:, None]).sum(axis=1)
+        columns.append(bin_values(np.minimum(place, width - 1) + low) / 1000.0)
+    return [
+        [round(float(column[index]), 6) if totals[index] else None for column in columns]
+        for index in range(len(groups))
+    ]

@@ -1,0 +1,144 @@
+"""Answering a question: state, plan and statements in one read-only snapshot, then the finish in Python."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+import psycopg
+from django.conf import settings
+from django.db import connection, transaction
+
+from apps.metrics import finish, percentiles
+from apps.metrics.finish import Key, Row
+from apps.metrics.planner import Part, Plan, plan
+from apps.metrics.spec import MAX_ROWS, QuerySpec
+from apps.metrics.state import read_state
+from apps.metrics.statement import MAX_GROUPS_FETCHED, compile_part
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Rows and what is said about them.
+
+    Args:
+        plan: how it was answered; its range is the one answered for.
+        total_rows: rows before the limit.
+    """
+
+    rows: list[Row]
+    plan: Plan
+    total_rows: int
+    seconds: float = 0.0
+
+
+@dataclass
+class _Values:
+    """What the statements of a plan gave, by key; `finished` where the database has ordered and cut the rows."""
+
+    by_key: dict[Key, Row] = field(default_factory=dict)
+    finished: bool = False
+    total: int | None = None
+
+
+@contextmanager
+def snapshot() -> Iterator[psycopg.Cursor[Any]]:
+    """A cursor in one read-only snapshot, under the statement time limit.
+
+    Inside a transaction that is already open (tests) its isolation is taken as it is.
+    """
+    limit = int(settings.HUB.request_timeout_seconds * 1000)
+    nested = connection.in_atomic_block
+    with transaction.atomic():
+        raw = cast("psycopg.Connection[Any]", connection.connection)
+        begin = "" if nested else "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; "
+        with psycopg.Cursor(raw) as cursor:
+            cursor.execute(f"{begin}SET LOCAL statement_timeout = {limit}".encode())
+            yield cursor
+
+
+def answer(spec: QuerySpec) -> Answer:
+    """Answer a question.
+
+    Raises:
+        ApiError: 1204 where too little is kept, 1205 where the answer is too large.
+    """
+    begun = time.perf_counter()
+    with snapshot() as cursor:
+        made = answer_in(cursor, spec)
+    return replace(made, seconds=time.perf_counter() - begun)
+
+
+def answer_in(cursor: psycopg.Cursor[Any], spec: QuerySpec) -> Answer:
+    """Answer a question inside a snapshot that is already open."""
+    chosen = plan(spec, read_state(cursor, spec))
+    values = _run(cursor, chosen)
+    if values.finished:
+        rows = [finish.row(spec, key, found) for key, found in values.by_key.items()]
+        if spec.limit is None and len(rows) > MAX_ROWS:
+            raise finish.too_many(spec)
+        return Answer(rows, chosen, len(rows) if values.total is None else values.total)
+    previous = None
+    if spec.compare_to is not None:
+        before = spec.shifted()
+        previous = _run(cursor, plan(before, read_state(cursor, before))).by_key
+    rows, total = finish.finish(spec, values.by_key, previous)
+    return Answer(rows, chosen, total)
+
+
+def _run(cursor: psycopg.Cursor[Any], chosen: Plan) -> _Values:
+    values = _Values()
+    for part in chosen.parts:
+        if part.kind == "histogram":
+            found = _run_histogram(cursor, chosen, part)
+        else:
+            found = _run_rows(cursor, chosen, part, values)
+        for key, row in found.items():
+            values.by_key.setdefault(key, {}).update(row)
+    return values
+
+
+def _run_rows(cursor: psycopg.Cursor[Any], chosen: Plan, part: Part, values: _Values) -> dict[Key, Row]:
+    statement = compile_part(chosen, part)
+    rows = _fetch(cursor, statement.sql, statement.params, chosen.spec)
+    values.finished = statement.finished
+    if statement.total:
+        values.total = rows[0][-1] if rows else 0
+    width = finish.key_width(chosen.spec)
+    outputs = [(ref.alias, finish.OUTPUTS[ref.formula.output]) for ref in part.references]
+    found: dict[Key, Row] = {}
+    for row in rows:
+        made = {
+            alias: None if value is None else write(value)
+            for (alias, write), value in zip(outputs, row[width:], strict=False)
+        }
+        found[finish.key(chosen.spec, row[:width])] = made
+    return found
+
+
+def _run_histogram(cursor: psycopg.Cursor[Any], chosen: Plan, part: Part) -> dict[Key, Row]:
+    statement = compile_part(chosen, part)
+    width = finish.key_width(chosen.spec)
+    with psycopg.Cursor(cursor.connection) as binary:
+        percentiles.load_arrays(binary)
+        rows = _fetch(binary, statement.sql, statement.params, chosen.spec)
+    groups: dict[Key, list[percentiles.Cells]] = {}
+    for row in rows:
+        groups.setdefault(row[:width], []).append((row[width], row[width + 1]))
+    ranks = [ref.formula.percent for ref in part.references]
+    answers = percentiles.percentiles(list(groups.values()), ranks)
+    names = statement.columns
+    return {
+        finish.key(chosen.spec, raw): dict(zip(names, found, strict=True))
+        for raw, found in zip(groups, answers, strict=True)
+    }
+
+
+def _fetch(cursor: psycopg.Cursor[Any], sql: str, params: dict[str, Any], spec: QuerySpec) -> list[tuple[Any, ...]]:
+    rows = cursor.execute(sql.encode(), params, prepare=False, binary=True).fetchall()
+    if len(rows) > MAX_GROUPS_FETCHED:
+        raise finish.too_many(spec)
+    return rows

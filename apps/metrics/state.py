@@ -1,0 +1,96 @@
+"""What the planner has to know of the rollups: how far they are built, and which minutes are dirty."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+from django.conf import settings
+
+from apps.metrics.rollups import ROLLUPS
+from apps.metrics.spec import QuerySpec
+from apps.traces.attribution import attribution_dirty
+from apps.traces.storage import raw_floor
+
+Range = tuple[datetime, datetime]
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+
+# Marks come one a batch and overlap a lot, so they are merged where they are.
+_STATE = """
+SELECT r.names, r.watermarks, m.lows, m.highs, p.days,
+    EXISTS (SELECT 1 FROM span_mark WHERE project_id = ANY(%(projects)s::integer[])) AS marked
+FROM (SELECT array_agg(rollup) AS names, array_agg(watermark) AS watermarks FROM rollup_state) r,
+    (SELECT array_agg(lower(u.span)) AS lows, array_agg(upper(u.span)) AS highs FROM unnest((
+        SELECT range_agg(tstzrange(lo, hi)) FROM (
+            SELECT DISTINCT lo, hi FROM span_mark
+            WHERE project_id = ANY(%(projects)s::integer[]) AND hi > %(start)s AND lo < %(end)s
+        ) d
+    )) AS u (span)) m,
+    (SELECT min(raw_retention_days) AS days FROM orgs_project WHERE id = ANY(%(projects)s::integer[])) p
+"""
+_ESTIMATE = """
+SELECT coalesce(sum(requests), 0)::bigint FROM usage_project_1h
+WHERE project_id = ANY(%(projects)s::integer[]) AND bucket > %(start)s - interval '1 hour' AND bucket < %(end)s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class RollupState:
+    """One consistent view, read in the transaction of the query.
+
+    Args:
+        watermarks: per rollup: every bucket that ends at or before it has been built, or is empty.
+        dirty: merged ranges of minutes whose cells may be wrong, ascending.
+        attribution_dirty: the same for what spans take over from their traces; None where the question does not
+            depend on it, or there are no marks at all.
+        raw_from: raw spans are complete from here on.
+        now: the time of the question.
+        raw_estimate: about how many requests the asked projects have in the range; None where not asked.
+        kept_days: per setting name, how many days those cells are kept.
+    """
+
+    watermarks: Mapping[str, datetime]
+    dirty: tuple[Range, ...]
+    attribution_dirty: tuple[Range, ...] | None
+    raw_from: datetime
+    now: datetime
+    raw_estimate: int | None = None
+    kept_days: Mapping[str, int] = field(default_factory=dict)
+
+    def watermark(self, rollup: str) -> datetime:
+        return self.watermarks.get(rollup, NEVER)
+
+    def kept_from(self, setting: str) -> datetime:
+        days = self.kept_days.get(setting)
+        return NEVER if days is None else self.now - timedelta(days=days)
+
+
+def read_state(cursor: psycopg.Cursor[Any], spec: QuerySpec) -> RollupState:
+    """Read what the planner needs, in the transaction of the query."""
+    now = datetime.now(UTC)
+    asked = {"projects": list(spec.project_ids), "start": spec.start, "end": spec.end}
+    row = cursor.execute(_STATE, asked, prepare=False, binary=True).fetchone()
+    names, watermarks, lows, highs, days, marked = row or (None, None, None, None, None, False)
+    # A mark outside the range may still touch a trace that reaches into it.
+    attributed = _attribution(cursor, spec) if marked and spec.involves_attribution else None
+    estimate = None
+    if spec.wants_percentiles:
+        estimate = (cursor.execute(_ESTIMATE, asked, prepare=False, binary=True).fetchone() or (0,))[0]
+    floor = raw_floor(now)
+    return RollupState(
+        watermarks=dict(zip(names or (), watermarks or (), strict=True)),
+        dirty=tuple(zip(lows or (), highs or (), strict=True)),
+        attribution_dirty=attributed,
+        raw_from=floor if days is None else max(floor, now - timedelta(days=days)),
+        now=now,
+        raw_estimate=estimate,
+        kept_days={rollup.retention: getattr(settings.HUB, rollup.retention) for rollup in ROLLUPS.values()},
+    )
+
+
+def _attribution(cursor: psycopg.Cursor[Any], spec: QuerySpec) -> tuple[Range, ...]:
+    rows = attribution_dirty(cursor, list(spec.project_ids))
+    return tuple((low, high) for low, high in sorted((row[-2], row[-1]) for row in rows))

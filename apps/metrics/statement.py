@@ -1,0 +1,325 @@
+"""From a plan to SQL text and parameters. Identifiers come from declarations only, values are always parameters.
+
+A statement is a UNION ALL of segments, each giving (bucket, dimensions, merged components or ids or bins), grouped
+once more, and the formulas over that. Raw spans and every kind of cells differ in a segment's FROM alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from apps.metrics.components import COMPONENTS, bin_sql
+from apps.metrics.cover import Segment
+from apps.metrics.planner import Part, PartKind, Plan
+from apps.metrics.rollups import RAW, ROLLUPS
+from apps.metrics.spec import MAX_ROWS, Filter, QuerySpec, Sort
+from apps.traces.attribution import Resolved, resolved_from
+
+# Rows of one statement that may be joined, sorted or cut in Python.
+MAX_GROUPS_FETCHED = 200_000
+
+_HAVING = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<=", "eq": "="}
+
+
+class UnscopedQuery(RuntimeError):
+    """A statement was about to be built without the projects of an organization in its WHERE."""
+
+
+@dataclass
+class Params:
+    """Values on their way into a statement, each bound once."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+
+    def bind(self, value: Any, cast: str = "") -> str:
+        """The placeholder for a value."""
+        same = (name for name, known in self.values.items() if type(known) is type(value) and known == value)
+        name = next(same, f"p{len(self.values)}")
+        self.values[name] = value
+        return f"%({name})s{f'::{cast}' if cast else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """SQL and its parameters.
+
+    Args:
+        columns: what a row holds after the bucket (where there is one) and the dimensions.
+        total: whether the last column is the number of rows before the limit.
+        finished: conditions, order and limit have been applied.
+    """
+
+    sql: str
+    params: dict[str, Any]
+    columns: tuple[str, ...]
+    total: bool = False
+    finished: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """What the text of every segment needs."""
+
+    spec: QuerySpec
+    params: Params
+    resolved: Resolved | None
+
+    def dimension(self, name: str, raw: bool) -> str:
+        """The expression of a dimension over raw spans (`s`, with their trace `t`) or over cells (`c`)."""
+        if name == "project":
+            return "s.project_id" if raw else "c.project_id"
+        if not raw:
+            return f"c.{name}"
+        if self.resolved is not None and name in self.resolved.columns:
+            return self.resolved.columns[name]
+        return f"s.{name}"
+
+    def bucket(self, column: str) -> str:
+        """The bucket of a time: its first moment where buckets are even, else its number from 1."""
+        buckets = self.spec.buckets
+        if buckets is None:
+            raise TypeError("a question without an interval has no buckets")
+        if buckets.step is not None:
+            step = self.params.bind(buckets.step, "interval")
+            return f"date_bin({step}, {column}, {self.params.bind(buckets.edges[0], 'timestamptz')})"
+        return f"width_bucket({column}, {self.params.bind(list(buckets.starts), 'timestamptz[]')})"
+
+    def keys(self, raw: bool) -> list[str]:
+        """The select list of what rows are grouped by."""
+        spec = self.spec
+        column = "s.start_time" if raw else "c.bucket"
+        made = [f"{self.bucket(column)} AS bucket"] if spec.interval else []
+        return made + [f"{self.dimension(name, raw)} AS {name}" for name in spec.group_by]
+
+    @property
+    def key_names(self) -> list[str]:
+        return [*(["bucket"] if self.spec.interval else []), *self.spec.group_by]
+
+
+def compile_part(plan: Plan, part: Part) -> Statement:
+    """The statement of one part.
+
+    Raises:
+        UnscopedQuery: the question names no organization or no project.
+    """
+    spec = plan.spec
+    if not spec.organization_id or not spec.project_ids:
+        raise UnscopedQuery("a metrics query without an organization's projects")
+    from_raw = any(segment.source == RAW for segment in part.segments)
+    resolved = resolved_from(plan.unsettled) if from_raw and spec.involves_attribution else None
+    context = _Context(spec, Params(), resolved)
+    made = _KINDS[part.kind](context, plan, part)
+    if resolved is None or not resolved.ctes:
+        return made
+    projects = context.params.bind(list(spec.project_ids), "integer[]")
+    return replace(made, sql=f"WITH {resolved.ctes.replace('%s', projects)}\n{made.sql}")
+
+
+def _segment_from(context: _Context, segment: Segment) -> tuple[str, str]:
+    """FROM and WHERE of a segment; the WHERE begins with the tenant."""
+    raw = segment.source == RAW
+    alias, column = ("s", "s.start_time") if raw else ("c", "c.bucket")
+    bind = context.params.bind
+    if not raw:
+        source = f"{ROLLUPS[segment.source].name} c"
+    else:
+        source = context.resolved.source if context.resolved else "span s"
+    lows, highs = [low for low, _ in segment.ranges], [high for _, high in segment.ranges]
+    where = [f"{alias}.project_id = ANY({bind(list(context.spec.project_ids), 'integer[]')})"]
+    if raw:
+        where.append("s.billable")
+    where += [f"{column} >= {bind(lows[0], 'timestamptz')}", f"{column} < {bind(highs[-1], 'timestamptz')}"]
+    if len(segment.ranges) > 1:
+        # The outer bounds above let the database leave out partitions before it looks at the list.
+        source += f" JOIN unnest({bind(lows, 'timestamptz[]')}, {bind(highs, 'timestamptz[]')}) AS r(low, high)"
+        source += f" ON {column} >= r.low AND {column} < r.high"
+    where += [_condition(context, item, raw) for item in context.spec.filters]
+    return source, " AND ".join(where)
+
+
+def _condition(context: _Context, item: Filter, raw: bool) -> str:
+    """One filter; NULL is a value like any other, so `ne` and `not_in` keep it."""
+    column = context.dimension(item.field, raw)
+    texts = [value for value in item.values if value is not None]
+    null = None in item.values
+    if item.op in ("eq", "in"):
+        choices = [f"{column} IS NULL"] if null else []
+        if texts:
+            choices.append(_one_of(context, column, texts))
+        return f"({' OR '.join(choices)})"
+    conditions = [f"{column} IS NOT NULL"] if null else []
+    if texts:
+        conditions.append(f"({_one_of(context, column, texts)}) IS NOT TRUE")
+    return " AND ".join(conditions)
+
+
+def _one_of(context: _Context, column: str, texts: Sequence[str]) -> str:
+    if len(texts) == 1:
+        return f"{column} = {context.params.bind(texts[0], 'text')}"
+    return f"{column} = ANY({context.params.bind(list(texts), 'text[]')})"
+
+
+def _grouping(keys: Sequence[str]) -> str:
+    return f" GROUP BY {', '.join(str(i + 1) for i in range(len(keys)))}" if keys else ""
+
+
+def _selects(context: _Context, part: Part, values: dict[bool, Sequence[str]], group: bool = True) -> list[str]:
+    """The text of every segment; `values` maps raw or not to what is selected beside the keys."""
+    made = []
+    for segment in part.segments:
+        raw = segment.source == RAW
+        keys = context.keys(raw)
+        source, where = _segment_from(context, segment)
+        grouping = _grouping(keys) if group else ""
+        made.append(f"SELECT {', '.join([*keys, *values[raw]])} FROM {source} WHERE {where}{grouping}")
+    return made
+
+
+def _union(selects: Sequence[str]) -> str:
+    return "\n  UNION ALL\n  ".join(selects)
+
+
+def _components(context: _Context, plan: Plan, part: Part) -> Statement:
+    spec = context.spec
+    declared = [COMPONENTS[name] for name in part.components]
+    values: dict[bool, Sequence[str]] = {
+        True: [f"{item.raw} AS {item.name}" for item in declared],
+        False: [f"{item.merged('c')} AS {item.name}" for item in declared],
+    }
+    names = context.key_names
+    selects = _selects(context, part, values)
+    inner = _union(selects)
+    if len(selects) > 1 or not names:
+        merged = ", ".join([*names, *(f"{_zero(item.name, item.merged('u'))} AS {item.name}" for item in declared)])
+        inner = f"SELECT {merged} FROM (\n  {inner}\n) u{_grouping(names)}"
+    formulas = []
+    for ref in part.references:
+        formulas.append(f"{_formula(context, ref.formula.sql)} AS {_quoted(ref.alias)}")
+    alone = len(plan.parts) == 1 and spec.compare_to is None and spec.fill == "none"
+    tail = _tail(context, part) if alone else f" LIMIT {MAX_GROUPS_FETCHED + 1}"
+    total = alone and spec.limit is not None
+    body = f"SELECT {', '.join([*names, *formulas])} FROM (\n{inner}\n) g"
+    if alone:
+        body = f"SELECT *{', count(*) OVER () AS total_rows' if total else ''} FROM (\n{body}\n) f{tail}"
+    else:
+        body += tail
+    return Statement(body, context.params.values, tuple(ref.alias for ref in part.references), total, alone)
+
+
+def _zero(name: str, sql: str) -> str:
+    """Counts of nothing are 0, where the database would say NULL for a sum over no cells."""
+    counted = name in ("requests", "errors") or name.endswith("_count")
+    return f"coalesce({sql}, 0)" if counted else sql
+
+
+def _formula(context: _Context, sql: str) -> str:
+    if "{seconds}" not in sql:
+        return sql
+    spec = context.spec
+    bind = context.params.bind
+    if spec.buckets is None:
+        seconds = bind((spec.end - spec.start).total_seconds(), "double precision")
+    elif spec.buckets.step is None:
+        seconds = f"({bind(list(spec.buckets.seconds), 'double precision[]')})[bucket]"
+    else:
+        step = bind(spec.buckets.step, "interval")
+        end, start = bind(spec.end, "timestamptz"), bind(spec.start, "timestamptz")
+        seconds = f"extract(epoch FROM least(bucket + {step}, {end}) - greatest(bucket, {start}))::double precision"
+    return sql.replace("{seconds}", seconds)
+
+
+def _quoted(name: str) -> str:
+    """An alias as an identifier: it is a word by the rules of the door, checked again here."""
+    if not name.isidentifier() or not name.isascii():
+        raise ValueError("an alias that is not a word")
+    return f'"{name}"'
+
+
+def _tail(context: _Context, part: Part) -> str:
+    """HAVING, ORDER BY and LIMIT over the finished rows."""
+    spec = context.spec
+    text = ""
+    if spec.having:
+        conditions = [
+            f"{_quoted(item.alias)} {_HAVING[item.op]} {context.params.bind(item.value, 'numeric')}"
+            for item in spec.having
+        ]
+        text += f" WHERE {' AND '.join(conditions)}"
+    orders = [_order(item) for item in default_sort(spec)]
+    if orders:
+        text += f" ORDER BY {', '.join(orders)}"
+    return f"{text} LIMIT {min(spec.limit or MAX_ROWS + 1, MAX_ROWS + 1)}"
+
+
+def default_sort(spec: QuerySpec) -> tuple[Sort, ...]:
+    """The asked order, then the one that makes it total: by time, the first value (without time), the groups."""
+    order = list(spec.sort)
+    if spec.interval:
+        order.append(Sort("timestamp", False))
+    elif not spec.sort and spec.metrics:
+        order.append(Sort(spec.metrics[0].alias, True))
+    order += [Sort(name, False) for name in spec.group_by]
+    return tuple({item.name: item for item in reversed(order)}[name] for name in dict.fromkeys(i.name for i in order))
+
+
+def _order(item: Sort) -> str:
+    name = "bucket" if item.name == "timestamp" else _quoted(item.name)
+    return f"{name} {'DESC' if item.descending else 'ASC'} NULLS LAST"
+
+
+def _distinct(context: _Context, plan: Plan, part: Part) -> Statement:
+    """Ids from every segment, counted last; NULL is not an id."""
+    values: dict[bool, Sequence[str]] = {raw: [f"{context.dimension(part.id, raw)} AS id"] for raw in (True, False)}
+    selects = [text.replace("SELECT ", "SELECT DISTINCT ", 1) for text in _selects(context, part, values, group=False)]
+    names = context.key_names
+    columns = tuple(ref.alias for ref in part.references)
+    counted = ", ".join([*names, *(f"count(DISTINCT id) AS {_quoted(name)}" for name in columns)])
+    sql = f"SELECT {counted} FROM (\n  {_union(selects)}\n) u{_grouping(names)} LIMIT {MAX_GROUPS_FETCHED + 1}"
+    return Statement(sql, context.params.values, columns)
+
+
+def _percentile(context: _Context, plan: Plan, part: Part) -> Statement:
+    """Nearest-rank percentiles, exact, in one pass over raw spans."""
+    ranks = [ref.formula.percent / 100 for ref in part.references]
+    bound = context.params.bind(ranks, "double precision[]")
+    values: dict[bool, Sequence[str]] = {
+        True: [f"percentile_disc({bound}) WITHIN GROUP (ORDER BY s.{part.value}) AS ranks"],
+        False: [],
+    }
+    select = _selects(context, part, values)[0]
+    names = context.key_names
+    columns = tuple(ref.alias for ref in part.references)
+    picked = [f"ranks[{i + 1}]::double precision / 1000 AS {_quoted(name)}" for i, name in enumerate(columns)]
+    sql = f"SELECT {', '.join([*names, *picked])} FROM (\n  {select}\n) u LIMIT {MAX_GROUPS_FETCHED + 1}"
+    return Statement(sql, context.params.values, columns)
+
+
+def _histogram(context: _Context, plan: Plan, part: Part) -> Statement:
+    """Bins and counts of every cell; raw spans are binned on the way. Python merges them."""
+    keys = context.key_names
+    selects = []
+    for segment in part.segments:
+        raw = segment.source == RAW
+        source, where = _segment_from(context, segment)
+        names = context.keys(raw)
+        if not raw:
+            selects.append(f"SELECT {', '.join([*names, 'c.bins', 'c.counts'])} FROM {source} WHERE {where}")
+            continue
+        column = f"s.{part.value}"
+        inner = [*names, f"{bin_sql(column)} AS bin", "count(*) AS n"]
+        where += f" AND {column} IS NOT NULL"
+        grouped = f"SELECT {', '.join(inner)} FROM {source} WHERE {where}{_grouping(inner[:-1])}"
+        outer = [*keys, "array_agg(bin) AS bins", "array_agg(n) AS counts"]
+        selects.append(f"SELECT {', '.join(outer)} FROM ({grouped}) b{_grouping(keys)}")
+    columns = tuple(ref.alias for ref in part.references)
+    return Statement(_union(selects), context.params.values, columns)
+
+
+_KINDS: dict[PartKind, Callable[[_Context, Plan, Part], Statement]] = {
+    "components": _components,
+    "distinct": _distinct,
+    "percentile": _percentile,
+    "histogram": _histogram,
+}
