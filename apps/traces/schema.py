@@ -59,11 +59,11 @@ def make_partitions(cursor: Any, table: str, days: Iterable[date]) -> None:
     """Make and attach partitions; the caller knows that they are missing and holds the maintenance lock.
 
     A table made first and attached then takes no lock that readers or writers of the parent would feel;
-    CREATE TABLE ... PARTITION OF takes the strongest one.
+    CREATE TABLE ... PARTITION OF takes the strongest one. A partition that was detached and not dropped comes back.
     """
     for day in days:
         name = partition_name(table, day)
-        cursor.execute(f"CREATE TABLE {name} (LIKE {table} INCLUDING ALL)")
+        cursor.execute(f"CREATE TABLE IF NOT EXISTS {name} (LIKE {table} INCLUDING ALL)")
         cursor.execute(
             f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM (%s) TO (%s)",
             [midnight(day).isoformat(), midnight(day + DAY).isoformat()],

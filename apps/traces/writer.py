@@ -175,7 +175,7 @@ def _forget_broken(database: BaseDatabaseWrapper) -> None:
 
 def _attempts(database: BaseDatabaseWrapper, items: Items) -> WriteResult:
     careful = getattr(settings, "WRITER_SINK", "copy") != "copy"
-    lost = contended = 0
+    lost = contended = homeless = 0
     while True:
         try:
             return _upsert(database, items) if careful else _copy(database, items)
@@ -187,8 +187,10 @@ def _attempts(database: BaseDatabaseWrapper, items: Items) -> WriteResult:
                 raise
             time.sleep(0.01 * 4**contended)
         except errors.CheckViolation as error:
-            if error.diag.constraint_name or not _make_missing(database, items):
+            homeless += 1
+            if error.diag.constraint_name or homeless >= ATTEMPTS:
                 raise
+            _make_missing(database, items)
         except errors.ConfigurationLimitExceeded:
             if careful:
                 raise
@@ -205,15 +207,13 @@ def _lost(database: BaseDatabaseWrapper) -> bool:
     return database.connection is not None and bool(database.connection.closed)
 
 
-def _make_missing(database: BaseDatabaseWrapper, items: Items) -> bool:
-    """Make the day partitions that these spans need; False if none was missing."""
+def _make_missing(database: BaseDatabaseWrapper, items: Items) -> None:
+    """Make the day partitions that these spans need, unless somebody else has made them meanwhile."""
     days = sorted({schema.day_of_us(key[2]) for key, _ in items})
-    made = 0
     with transaction.atomic(using=database.alias), database.cursor() as cursor:
         schema.lock_maintenance(cursor)
         for table in schema.SPAN_TABLES:
-            made += schema.ensure_partitions(cursor, table, days)
-    return made > 0
+            schema.ensure_partitions(cursor, table, days)
 
 
 def _content_items(items: Items) -> list[tuple[Key, SpanRow]]:

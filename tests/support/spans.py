@@ -50,8 +50,11 @@ def span_row(**overrides: Any) -> SpanRow:
 
 
 def clear_spans() -> None:
-    """Empty every table of spans: Django's own flush between tests leaves tables it does not manage alone."""
+    """Empty every table of spans: Django's own flush between tests leaves tables it does not manage alone.
+
+    By DELETE, since TRUNCATE gives every one of some two hundred partitions and their indexes a new file.
+    """
     from django.db import connection
 
     with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE span, span_content, span_mark, trace")
+        cursor.execute("DELETE FROM span; DELETE FROM span_content; DELETE FROM span_mark; DELETE FROM trace")
