@@ -1,0 +1,14 @@
+"""Routes by which spans come in."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern, path
+
+from apps.ingest import otlp_http
+
+urlpatterns: list[URLPattern] = [
+    path("v1/traces", otlp_http.traces),
+    path("v1/metrics", otlp_http.metrics),
+    path("v1/logs", otlp_http.logs),
+    path("api/v1/private/otel/v1/traces", otlp_http.traces),
+]

@@ -1,0 +1,468 @@
+"""Which attribute of which convention becomes which column: data, versioned, and nothing but data.
+
+Every column has one cell per dialect, in the order of `DIALECTS`; inside a cell the first present key wins, then the
+next dialect is tried. A span whose scope names a dialect (`SCOPE_DIALECTS`) asks that dialect first, and the columns
+of `LANGFUSE_WINS` ask Langfuse first whatever the scope. A key may carry the name of a converter of its own
+(`convert.CONVERTERS`); otherwise the column's applies. `mapping` compiles this once, at import.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+VERSION = 1
+
+DIALECTS = ("genai", "deprecated", "openinference", "traceloop", "langfuse", "vercel", "litellm")
+
+SCOPE_DIALECTS: tuple[tuple[str, str], ...] = (
+    ("openinference", "openinference"),
+    ("langfuse", "langfuse"),
+    ("@arizeai/openinference", "openinference"),
+)
+SCOPE_NAMES: dict[str, str] = {"ai": "vercel", "litellm": "litellm"}
+
+LANGFUSE_WINS = frozenset({"kind", "model", "environment"})
+
+Key = str | tuple[str, str]
+Cell = tuple[Key, ...]
+
+
+class Column(NamedTuple):
+    """One row of the map: the converter and the cells of each dialect."""
+
+    convert: str
+    genai: Cell = ()
+    deprecated: Cell = ()
+    openinference: Cell = ()
+    traceloop: Cell = ()
+    langfuse: Cell = ()
+    vercel: Cell = ()
+    litellm: Cell = ()
+
+
+_LF_METADATA = ("langfuse.observation.metadata.", "langfuse.trace.metadata.")
+
+
+def _metadata(name: str) -> tuple[str, ...]:
+    return tuple(prefix + name for prefix in _LF_METADATA)
+
+
+_USAGE = "gen_ai.usage."
+_AI = "ai.usage."
+
+TOKENS: dict[str, Column] = {
+    "prompt_tokens": Column(
+        "token",
+        (_USAGE + "input_tokens",),
+        (_USAGE + "prompt_tokens", "llm.usage.prompt_tokens"),
+        ("llm.token_count.prompt",),
+        vercel=(_AI + "inputTokens", _AI + "promptTokens"),
+    ),
+    "completion_tokens": Column(
+        "token",
+        (_USAGE + "output_tokens",),
+        (_USAGE + "completion_tokens", "llm.usage.completion_tokens"),
+        ("llm.token_count.completion",),
+        vercel=(_AI + "outputTokens", _AI + "completionTokens"),
+    ),
+    "total_tokens": Column(
+        "token",
+        (),
+        (_USAGE + "total_tokens", "llm.usage.total_tokens"),
+        ("llm.token_count.total",),
+        vercel=(_AI + "totalTokens", _AI + "tokens"),
+    ),
+    "cached_tokens": Column(
+        "token",
+        (_USAGE + "cache_read.input_tokens",),
+        (
+            _USAGE + "cache_read_input_tokens",
+            _USAGE + "cache_read_tokens",
+            _USAGE + "details.cache_read_tokens",
+            _USAGE + "details.cache_read_input_tokens",
+            _USAGE + "input_cached_tokens",
+        ),
+        ("llm.token_count.prompt_details.cache_read",),
+        vercel=(_AI + "cachedInputTokens", _AI + "inputTokenDetails.cacheReadTokens"),
+    ),
+    "cache_write_tokens": Column(
+        "token",
+        (_USAGE + "cache_creation.input_tokens",),
+        (
+            _USAGE + "cache_creation_input_tokens",
+            _USAGE + "cache_write_tokens",
+            _USAGE + "details.cache_write_tokens",
+            _USAGE + "details.cache_creation_input_tokens",
+        ),
+        ("llm.token_count.prompt_details.cache_write",),
+        vercel=(_AI + "inputTokenDetails.cacheWriteTokens",),
+    ),
+    "cache_write_5m": Column(
+        "token",
+        deprecated=(
+            _USAGE + "cache_creation.input_tokens.ephemeral_5m",
+            _USAGE + "cache_creation_input_tokens.ephemeral_5m",
+        ),
+    ),
+    "cache_write_1h": Column(
+        "token",
+        deprecated=(
+            _USAGE + "cache_creation.input_tokens.ephemeral_1h",
+            _USAGE + "cache_creation_input_tokens.ephemeral_1h",
+        ),
+    ),
+    "reasoning_tokens": Column(
+        "token",
+        (_USAGE + "reasoning.output_tokens",),
+        (_USAGE + "reasoning_tokens", "llm.usage.reasoning_tokens", _USAGE + "details.reasoning_tokens"),
+        ("llm.token_count.completion_details.reasoning",),
+        vercel=(_AI + "reasoningTokens", _AI + "outputTokenDetails.reasoningTokens"),
+    ),
+    "audio_input": Column(
+        "token",
+        (_USAGE + "audio.input_tokens",),
+        (_USAGE + "audio_input_tokens", _USAGE + "input_audio_tokens"),
+        ("llm.token_count.prompt_details.audio",),
+    ),
+    "audio_output": Column(
+        "token",
+        (_USAGE + "audio.output_tokens",),
+        (_USAGE + "audio_output_tokens", _USAGE + "output_audio_tokens"),
+        ("llm.token_count.completion_details.audio",),
+    ),
+    "image_input": Column(
+        "token", (_USAGE + "image.input_tokens",), openinference=("llm.token_count.prompt_details.image",)
+    ),
+    "video_input": Column("token", (_USAGE + "video.input_tokens",)),
+    "text_input": Column("token", (_USAGE + "text.input_tokens",)),
+    "text_output": Column("token", (_USAGE + "text.output_tokens",)),
+    "image_output": Column("token", (_USAGE + "image.output_tokens",)),
+    "usage_details": Column("json", langfuse=("langfuse.observation.usage_details", "langfuse.observation.usage")),
+    "usage_object": Column("json", litellm=("metadata.usage_object",)),
+}
+
+MONEY: dict[str, Column] = {
+    "cost_total": Column(
+        "money",
+        deprecated=(_USAGE + "cost", _USAGE + "total_cost"),
+        openinference=("llm.cost.total",),
+        litellm=("gen_ai.cost.total_cost",),
+    ),
+    "cost_input": Column(
+        "money",
+        deprecated=(_USAGE + "input_cost",),
+        openinference=("llm.cost.prompt",),
+        litellm=("gen_ai.cost.input_cost",),
+    ),
+    "cost_output": Column(
+        "money",
+        deprecated=(_USAGE + "output_cost",),
+        openinference=("llm.cost.completion",),
+        litellm=("gen_ai.cost.output_cost",),
+    ),
+    "cost_details": Column("json", langfuse=("langfuse.observation.cost_details",)),
+}
+
+DIMENSIONS: dict[str, Column] = {
+    "kind": Column(
+        "kind",
+        ("gen_ai.operation.name",),
+        ("llm.request.type",),
+        ("openinference.span.kind",),
+        ("traceloop.span.kind",),
+        ("langfuse.observation.type",),
+        (("ai.operationId", "vercel_kind"), ("operation.name", "vercel_kind")),
+    ),
+    "provider": Column(
+        "text",
+        ("gen_ai.provider.name",),
+        ("gen_ai.system",),
+        ("llm.provider", "llm.system"),
+        vercel=(("ai.model.provider", "before_dot"), ("aisdk.model.provider", "before_dot")),
+    ),
+    "model": Column(
+        "text",
+        ("gen_ai.response.model", "gen_ai.request.model"),
+        ("llm.response.model", "model"),
+        (
+            "llm.response.model_name",
+            "llm.model_name",
+            "llm.request.model_name",
+            "embedding.model_name",
+            "reranker.model_name",
+        ),
+        langfuse=("langfuse.observation.model.name",),
+        vercel=("ai.response.model", "ai.model.id", "aisdk.model.id"),
+    ),
+    "request_model": Column(
+        "text",
+        ("gen_ai.request.model",),
+        openinference=("llm.request.model_name",),
+        vercel=("ai.model.id",),
+    ),
+    "user_id": Column(
+        "text",
+        ("enduser.id",),
+        ("gen_ai.user", "llm.user"),
+        ("user.id",),
+        ("traceloop.association.properties.user_id",),
+        ("langfuse.user.id", *_metadata("langfuse_user_id")),
+        ("ai.telemetry.metadata.userId",),
+    ),
+    "session_id": Column(
+        "text",
+        ("gen_ai.conversation.id",),
+        (),
+        ("session.id",),
+        tuple(
+            "traceloop.association.properties." + name
+            for name in ("session_id", "chat_id", "thread_id", "conversation_id")
+        ),
+        ("langfuse.session.id", *_metadata("langfuse_session_id")),
+        ("ai.telemetry.metadata.sessionId",),
+    ),
+    "environment": Column(
+        "text",
+        ("deployment.environment.name", "deployment.environment"),
+        langfuse=("langfuse.environment",),
+    ),
+    "tags": Column(
+        "tags",
+        openinference=("tag.tags",),
+        langfuse=("langfuse.trace.tags", "langfuse.tags", *_metadata("langfuse_tags")),
+        vercel=("ai.telemetry.metadata.tags",),
+    ),
+    "error_type": Column("text", ("error.type",), ("exception.type",)),
+    "error_message": Column("text", (), ("exception.message",), langfuse=("langfuse.observation.status_message",)),
+    "level": Column("level", langfuse=("langfuse.observation.level",)),
+    "app_root": Column("flag", langfuse=("langfuse.internal.is_app_root",)),
+}
+
+TIMES: dict[str, Column] = {
+    "ttft": Column(
+        "seconds",
+        ("gen_ai.response.time_to_first_chunk",),
+        ("gen_ai.client.operation.time_to_first_chunk", "gen_ai.server.time_to_first_token"),
+        vercel=(("ai.response.msToFirstChunk", "millis"), ("ai.stream.msToFirstChunk", "millis")),
+    ),
+    "completion_start": Column("instant", langfuse=("langfuse.observation.completion_start_time",)),
+}
+
+LABELS: dict[str, Column] = {
+    "finish_reasons": Column(
+        "texts",
+        ("gen_ai.response.finish_reasons",),
+        ("gen_ai.finishReason", "gen_ai.response.finish_reason", "gen_ai.response.stop_reason"),
+        ("llm.finish_reason",),
+        ("llm.response.finish_reason", "gen_ai.completion.0.finish_reason"),
+        vercel=("ai.response.finishReason",),
+    ),
+    "service_tier": Column(
+        "text",
+        ("openai.response.service_tier", "openai.request.service_tier"),
+        (
+            "gen_ai.openai.response.service_tier",
+            "gen_ai.openai.request.service_tier",
+            "gen_ai.request.service_tier",
+            "anthropic.response.service_tier",
+            "anthropic.request.service_tier",
+            ("gen_ai.request.batch", "batch"),
+        ),
+    ),
+    "stream": Column("flag", ("gen_ai.request.stream",), ("gen_ai.is_streaming", "llm.is_streaming")),
+    "agent_id": Column("text", ("gen_ai.agent.id",)),
+    "agent_name": Column("text", ("gen_ai.agent.name",), openinference=("agent.name",)),
+    "agent_version": Column("text", ("gen_ai.agent.version",)),
+    "tool_name": Column("text", ("gen_ai.tool.name",), openinference=("tool.name",), vercel=("ai.toolCall.name",)),
+    "tool_call_id": Column("text", ("gen_ai.tool.call.id",), vercel=("ai.toolCall.id",)),
+    "tool_type": Column("text", ("gen_ai.tool.type",)),
+    "workflow_name": Column("text", traceloop=("traceloop.workflow.name",)),
+    "entity_name": Column("text", traceloop=("traceloop.entity.name",)),
+    "prompt_name": Column(
+        "text",
+        ("gen_ai.prompt.name",),
+        traceloop=("traceloop.prompt.key",),
+        langfuse=("langfuse.observation.prompt.name",),
+    ),
+    "prompt_version": Column(
+        "text",
+        openinference=("llm.prompt_template.version",),
+        traceloop=("traceloop.prompt.version",),
+        langfuse=("langfuse.observation.prompt.version",),
+    ),
+    "release": Column("text", ("service.version",), langfuse=("langfuse.release", "langfuse.version")),
+    "trace_name": Column("text", langfuse=("langfuse.trace.name",)),
+    "function_id": Column("text", vercel=("ai.telemetry.functionId",)),
+}
+
+CONTENT: dict[str, Column] = {
+    "system_instructions": Column("content", ("gen_ai.system_instructions",)),
+    "input": Column(
+        "content",
+        ("gen_ai.input.messages", "gen_ai.tool.call.arguments", "gen_ai.retrieval.query.text"),
+        ("gen_ai.prompt",),
+        ("input.value",),
+        ("traceloop.entity.input",),
+        ("langfuse.observation.input",),
+        ("ai.prompt.messages", "ai.prompt", "ai.toolCall.args", "ai.value", "ai.values"),
+    ),
+    "output": Column(
+        "content",
+        ("gen_ai.output.messages", "gen_ai.tool.call.result"),
+        ("gen_ai.completion",),
+        ("output.value",),
+        ("traceloop.entity.output",),
+        ("langfuse.observation.output",),
+        (
+            "ai.response.text",
+            "ai.response.object",
+            "ai.response.toolCalls",
+            "ai.toolCall.result",
+            "ai.result.text",
+            "ai.result.object",
+            "ai.result.toolCalls",
+        ),
+    ),
+    "trace_input": Column("content", langfuse=("langfuse.trace.input",)),
+    "trace_output": Column("content", langfuse=("langfuse.trace.output",)),
+}
+
+# Read for a value inside them, and kept among the attributes as well.
+SOURCES: dict[str, Column] = {
+    "invocation": Column("json", openinference=("llm.invocation_parameters",)),
+    "model_parameters": Column("json", langfuse=("langfuse.observation.model.parameters",)),
+    "provider_metadata": Column("json", vercel=("ai.response.providerMetadata",)),
+    "vercel_operation": Column("vercel", vercel=("ai.operationId", "operation.name")),
+    "operation": Column("text", ("gen_ai.operation.name",)),
+}
+
+COLUMNS: dict[str, Column] = {**TOKENS, **MONEY, **DIMENSIONS, **TIMES, **LABELS, **CONTENT, **SOURCES}
+
+# Dotted lists: prefix -> (side, place among that side's sources).
+INDEXED: dict[str, tuple[str, str]] = {
+    "llm.input_messages.": ("input", "openinference"),
+    "llm.prompts.": ("input", "openinference"),
+    "gen_ai.prompt.": ("input", "traceloop"),
+    "llm.output_messages.": ("output", "openinference"),
+    "llm.choices.": ("output", "openinference"),
+    "gen_ai.completion.": ("output", "traceloop"),
+}
+
+# Events: what they bring to a span without the attribute.
+DETAIL_EVENTS = frozenset({"gen_ai.client.inference.operation.details"})
+MESSAGE_EVENTS: dict[str, str] = {
+    "gen_ai.system.message": "input",
+    "gen_ai.user.message": "input",
+    "gen_ai.assistant.message": "input",
+    "gen_ai.tool.message": "input",
+    "gen_ai.choice": "output",
+}
+CONTENT_EVENTS: dict[str, tuple[str, str]] = {
+    "gen_ai.content.prompt": ("input", "gen_ai.prompt"),
+    "gen_ai.content.completion": ("output", "gen_ai.completion"),
+}
+TTFT_EVENTS = frozenset({"gen_ai.content.completion.chunk", "First Token Stream Event", "ai.stream.firstChunk"})
+
+KINDS: dict[str, str] = {
+    "chat": "llm",
+    "text_completion": "llm",
+    "generate_content": "llm",
+    "completion": "llm",
+    "generate": "llm",
+    "llm": "llm",
+    "generation": "llm",
+    "embeddings": "embedding",
+    "embedding": "embedding",
+    "retrieval": "retriever",
+    "retriever": "retriever",
+    "rerank": "reranker",
+    "reranker": "reranker",
+    "create_agent": "agent",
+    "invoke_agent": "agent",
+    "invoke_workflow": "agent",
+    "plan": "agent",
+    "agent_step": "agent",
+    "agent": "agent",
+    "execute_tool": "tool",
+    "tool": "tool",
+    "chain": "chain",
+    "workflow": "chain",
+    "task": "chain",
+    "guardrail": "guardrail",
+    "evaluator": "evaluator",
+    "prompt": "prompt",
+    "span": "span",
+    "event": "event",
+}
+BILLABLE_KINDS = frozenset({"llm", "embedding", "reranker"})
+AGENT_OPERATIONS = frozenset({"create_agent", "invoke_agent", "invoke_workflow", "plan", "agent_step"})
+WRAPPER_NAMES = frozenset({"raw_gen_ai_request"})
+
+VERCEL_KINDS: dict[str, str] = {
+    "ai.generateText.doGenerate": "llm",
+    "ai.generateObject.doGenerate": "llm",
+    "ai.streamText.doStream": "llm",
+    "ai.streamObject.doStream": "llm",
+    "ai.embed.doEmbed": "embedding",
+    "ai.embedMany.doEmbed": "embedding",
+    "ai.rerank.doRerank": "reranker",
+    "ai.toolCall": "tool",
+}
+
+LEVELS: dict[str, str] = {
+    "ERROR": "ERROR",
+    "FATAL": "ERROR",
+    "CRITICAL": "ERROR",
+    "WARN": "WARNING",
+    "WARNING": "WARNING",
+    "INFO": "DEFAULT",
+    "LOG": "DEFAULT",
+    "OK": "DEFAULT",
+    "DEFAULT": "DEFAULT",
+    "TRACE": "DEBUG",
+    "DEBUG": "DEBUG",
+}
+
+# Usage objects whose keys do not overlap (Langfuse `usage_details`): key -> our usage kind. Every other `input_*` and
+# `output_*` key is a kind of its own that counts to its side.
+USAGE_KEYS: dict[str, str] = {
+    "input": "input",
+    "input_tokens": "input",
+    "input_text": "input",
+    "input_modality_1": "input",
+    "promptTokenCount": "input",
+    "prompt_token_count": "input",
+    "output": "output",
+    "output_tokens": "output",
+    "output_text": "output",
+    "output_modality_1": "output",
+    "candidatesTokenCount": "output",
+    "candidates_token_count": "output",
+    "input_cached_tokens": "cached",
+    "input_cache_read": "cached",
+    "cache_read_input_tokens": "cached",
+    "cached_content_token_count": "cached",
+    "cachedContentTokenCount": "cached",
+    "input_cache_creation": "cache_write",
+    "cache_creation_input_tokens": "cache_write",
+    "cache_write_tokens": "cache_write",
+    "input_cache_write": "cache_write",
+    "input_cache_creation_5m": "cache_write_5m",
+    "input_cache_creation_1h": "cache_write_1h",
+    "output_reasoning_tokens": "reasoning",
+    "output_reasoning": "reasoning",
+    "reasoning_tokens": "reasoning",
+    "thoughtsTokenCount": "reasoning",
+    "thoughts_token_count": "reasoning",
+    "input_audio": "audio_input",
+    "input_audio_tokens": "audio_input",
+    "output_audio": "audio_output",
+    "output_audio_tokens": "audio_output",
+    "input_cached_audio_tokens": "audio_cached",
+    "input_image": "image_input",
+    "input_image_tokens": "image_input",
+    "total": "total",
+    "total_tokens": "total",
+    "totalTokenCount": "total",
+}
+INPUT_KINDS = ("input", "cached", "cache_write", "cache_write_5m", "cache_write_1h", "audio_input", "audio_cached")
