@@ -7,19 +7,15 @@ are built) and `lo`, `hi` (their outer bounds, which let the planner prune parti
 from __future__ import annotations
 
 from apps.metrics.components import bin_sql
-from apps.metrics.rollups import DEFAULT_ENVIRONMENT, DIMENSIONS, Level, Rollup
+from apps.metrics.rollups import DIMENSIONS, Level, Rollup
+from apps.traces.attribution import resolved_from
 
 WIDTH_SQL: dict[Level, str] = {"1m": "1 minute", "15m": "15 minutes", "1h": "1 hour", "1d": "1 day"}
 ORIGIN = "timestamptz '2000-01-01 00:00:00+00'"
 RANGES = "unnest(%(projects)s::integer[], %(los)s::timestamptz[], %(his)s::timestamptz[]) AS d(project_id, lo, hi)"
 
-# What a span does not say itself, its trace says.
-RESOLVED = {
-    "environment": f"coalesce(s.environment, t.environment, '{DEFAULT_ENVIRONMENT}')",
-    "team": "coalesce(s.team, t.team)",
-    "user_id": "coalesce(s.user_id, t.user_id)",
-    "session_id": "coalesce(s.session_id, t.session_id)",
-}
+# What a span does not say itself, its trace says; the refresh has brought the trace table up to date before.
+_READ = resolved_from(dirty=False)
 _MEASURED = (
     "duration_us, ttft_us, total_cost, prompt_cost, completion_cost, total_tokens, prompt_tokens, "
     "completion_tokens, cached_tokens, reasoning_tokens"
@@ -36,7 +32,8 @@ def resolved_spans(level: Level) -> str:
 
     `OFFSET 0` keeps the inner query whole: one index scan per range, whatever the planner thinks of arrays.
     """
-    picked = ", ".join(f"{RESOLVED.get(name, f's.{name}')} AS {name}" for name in _KEPT)
+    picked = ", ".join(f"{_READ.columns.get(name, f's.{name}')} AS {name}" for name in _KEPT)
+    joins = _READ.source.removeprefix("span s ")
     return f"""\
 SELECT {bucket_sql(level, "s.start_time")} AS bucket, {picked}
 FROM {RANGES}
@@ -46,7 +43,7 @@ CROSS JOIN LATERAL (
       AND s.start_time >= %(lo)s AND s.start_time < %(hi)s AND s.billable
     OFFSET 0
 ) s
-LEFT JOIN trace t ON t.project_id = s.project_id AND t.trace_id = s.trace_id"""
+{joins}"""
 
 
 def cells_in_ranges(rollup: Rollup) -> str:

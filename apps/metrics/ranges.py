@@ -119,3 +119,8 @@ def _without(spans: list[Span], holes: list[Span]) -> list[Span]:
         spans = [part for lo, hi in spans for part in ((lo, min(hi, hole_lo)), (max(lo, hole_hi), hi))]
         spans = [(lo, hi) for lo, hi in spans if lo < hi]
     return spans
+
+
+def moments(ranges: Ranges) -> list[tuple[int, datetime, datetime]]:
+    """(project, lo, hi) rows, as SQL takes them."""
+    return [(project, moment_of(lo), moment_of(hi)) for project, lo, hi in ranges.rows()]

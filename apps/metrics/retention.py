@@ -61,6 +61,11 @@ class Floors:
         up = {project: -(-floor // width) * width for project, floor in self.raw.items()}
         return buckets.after(up, -(-self.raw_default // width) * width)
 
+    def raw_moments(self) -> dict[int | None, datetime]:
+        """The raw floors as moments; None stands for the projects without one of their own."""
+        own: dict[int | None, datetime] = {project: moment_of(minute) for project, minute in self.raw.items()}
+        return own | {None: moment_of(self.raw_default)}
+
     def cells_kept(self, name: str, buckets: Ranges, width: int) -> Ranges:
         """Those buckets whose finer cells are all still there."""
         return buckets.within(lo=-(-self.cells[name] // width) * width)

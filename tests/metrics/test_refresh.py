@@ -173,3 +173,24 @@ def test_an_hour_older_than_its_minutes_is_redone_from_raw() -> None:
     refresh(T0 + timedelta(days=60))
     assert cells("usage_1m") == []
     assert _sum("usage_15m", "requests") == _sum("usage_1h", "requests") == _sum("usage_1d", "requests") == 3
+
+
+def test_a_late_root_moves_its_childrens_cells() -> None:
+    trace = "a" * 32
+    write([span_row(trace_id=trace, parent_span_id="r", start_us=T0_US + n * HOUR_US) for n in range(3)])
+    refresh(LATER)
+    assert cells("users_1h") == []
+    root = span_row(
+        trace_id=trace, kind="agent", billable=False, user_id="ada", session_id="s1", environment="prod", team="core"
+    )
+    root.start_us = T0_US - 2 * HOUR_US
+    write([root])
+    refresh(LATER)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT environment, team, sum(requests) FROM usage_1m GROUP BY 1, 2")
+        assert cursor.fetchall() == [("prod", "core", 3)]
+    for name in ("users_1h", "users_1d", "users_project_1d", "sessions_1h", "sessions_project_1h"):
+        assert _sum(name, "requests") == 3, name
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT DISTINCT environment FROM latency_1d")
+        assert cursor.fetchall() == [("prod",)]
