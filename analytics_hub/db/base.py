@@ -19,7 +19,12 @@ class DatabaseWrapper(TimescaleWrapper):  # type: ignore[misc]  # the package ca
 
     def prepare_database(self) -> None:
         with self.cursor() as cursor:
-            cursor.execute("SELECT 1 FROM pg_available_extensions WHERE name = 'timescaledb'")
+            # A server that offers the extension without preloading its library ends the session of who creates it;
+            # the setting is there only where the library is loaded.
+            cursor.execute(
+                "SELECT 1 FROM pg_available_extensions e, pg_settings s"
+                " WHERE e.name = 'timescaledb' AND s.name = 'timescaledb.disable_load'"
+            )
             if cursor.fetchone() is None:
                 return
         try:

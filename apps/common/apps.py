@@ -8,8 +8,9 @@ class CommonConfig(AppConfig):
     label = "common"
 
     def ready(self) -> None:
-        from apps.common import probes, readiness
+        from apps.common import described, probes, readiness
 
         readiness.register("database", probes.database)
         readiness.register("migrations", probes.migrations)
         readiness.register("cache", probes.cache_server)
+        described.describe_all()

@@ -11,13 +11,45 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class ErrorCode:
-    """One catalogue entry."""
+    """One catalogue entry. `also` are further HTTP statuses under which the code occurs."""
 
     code: int
     name: str
     category: str
     status: int
     meaning: str
+    also: tuple[int, ...] = ()
+    advice: str = ""
+
+    @property
+    def statuses(self) -> str:
+        return ", ".join(str(status) for status in (self.status, *self.also))
+
+
+CATEGORY_ADVICE = {
+    "AUTHENTICATION": "Send a valid API key: `Authorization: Bearer ah_...` or `X-API-Key: ah_...`.",
+    "AUTHORIZATION": "Ask an administrator of the organization for the permission, or use another key.",
+    "VALIDATION": "Mend the request; the same one will fail again.",
+    "NOT_FOUND": "Check the address and the ids in it. What belongs to another organization does not exist for you.",
+    "CONFLICT": "Read the present state, then decide whether to try again.",
+    "RATE_LIMIT": "Wait as long as the Retry-After header says, then try again.",
+    "DATABASE": "Try again in a moment. If it stays, tell whoever runs the hub the request id.",
+    "EXTERNAL_SERVICE": "Try again in a moment. If it stays, tell whoever runs the hub the request id.",
+    "TIMEOUT": "Ask for less: a shorter range, a coarser interval, fewer groups.",
+    "INTERNAL": "Tell whoever runs the hub the request id.",
+}
+# Further statuses, and advice where the category's does not fit.
+_ALSO = {1200: (405, 415), 1205: (413,)}
+_ADVICE = {
+    1002: "Make a new key; an expired one cannot be extended.",
+    1101: "Use a key of that project or of the whole organization.",
+    1202: "Names and values are listed in `details` where there are few; the message names the nearest known one.",
+    1204: "Use a range with start before end, no longer than the interval allows; the message says which would fit.",
+    1205: "Ask for fewer rows, metrics or buckets, or send a smaller body; the message names the limit.",
+    1602: "Try again after a moment: somebody else holds what this request waits for.",
+    1901: "Leave it: no version of this hub offers it yet.",
+    1902: "Try again in a moment; /ready says what is missing.",
+}
 
 
 def _entries() -> list[ErrorCode]:
@@ -58,7 +90,7 @@ def _entries() -> list[ErrorCode]:
         (1901, "NOT_IMPLEMENTED", "INTERNAL", 501, "This is not offered."),
         (1902, "SERVICE_UNAVAILABLE", "INTERNAL", 503, "The service is not ready."),
     ]
-    return [ErrorCode(*row) for row in rows]
+    return [ErrorCode(*row, also=_ALSO.get(row[0], ()), advice=_ADVICE.get(row[0], "")) for row in rows]
 
 
 CATALOGUE: dict[int, ErrorCode] = {entry.code: entry for entry in _entries()}

@@ -6,3 +6,6 @@ from django.apps import AppConfig
 class OrgsConfig(AppConfig):
     name = "apps.orgs"
     label = "orgs"
+
+    def ready(self) -> None:
+        from apps.orgs import openapi  # noqa: F401  # registers the authentication scheme

@@ -1,0 +1,54 @@
+"""The documentation pages of the error codes, made from the catalogue, and the OpenAPI document's views."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from drf_spectacular.renderers import OpenApiJsonRenderer2, OpenApiYamlRenderer2
+from drf_spectacular.views import SpectacularAPIView
+
+from apps.common.errors import CATALOGUE, CATEGORY_ADVICE, ApiError, ErrorCode
+from apps.common.http import methods
+from apps.common.openapi import example
+
+
+class SchemaView(SpectacularAPIView):
+    """The OpenAPI document: JSON, or YAML for those who ask for it."""
+
+    renderer_classes = [OpenApiJsonRenderer2, OpenApiYamlRenderer2]
+
+
+def _groups() -> list[tuple[str, str, list[ErrorCode]]]:
+    categories = dict.fromkeys(entry.category for entry in CATALOGUE.values())
+    return [
+        (category, CATEGORY_ADVICE[category], [entry for entry in CATALOGUE.values() if entry.category == category])
+        for category in categories
+    ]
+
+
+@methods("GET", "HEAD")
+def error_index(request: HttpRequest) -> HttpResponse:
+    """Every error code on one page."""
+    return _page(request, "docs/errors.html", {"groups": _groups()})
+
+
+@methods("GET", "HEAD")
+def error_page(request: HttpRequest, code: int) -> HttpResponse:
+    """One error code: what it means, what to do, how it looks."""
+    entry = CATALOGUE.get(code)
+    if entry is None:
+        raise ApiError(1300, f"There is no error code {code}.")
+    shown = orjson.dumps(example(entry), option=orjson.OPT_INDENT_2).decode()
+    advice = entry.advice or CATEGORY_ADVICE[entry.category]
+    return _page(request, "docs/error.html", {"entry": entry, "advice": advice, "example": shown})
+
+
+def _page(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
+    response = render(request, template, context)
+    response["Cache-Control"] = "public, max-age=3600"
+    # The pages hold no script and load nothing.
+    response["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+    return response

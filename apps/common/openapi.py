@@ -1,0 +1,119 @@
+"""What the OpenAPI document holds beside DRF's views: plain views, and the errors that every operation may answer.
+
+An app describes its plain Django views with `describe` from `AppConfig.ready`; `complete` is drf-spectacular's
+post-processing hook that puts them and the error catalogue into the document.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+from apps.common.errors import CATALOGUE, ErrorCode
+
+_EXAMPLE_META = {"timestamp": "2026-11-05T00:00:00Z", "request_id": "req_0123456789abcdef01234567"}
+_plain: dict[str, dict[str, dict[str, Any]]] = {}
+
+ERROR_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "description": "The one shape of an error.",
+    "required": ["error", "meta"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["code", "error_code", "category", "message", "details", "field"],
+            "properties": {
+                "code": {"type": "integer", "enum": sorted(CATALOGUE)},
+                "error_code": {"type": "string", "enum": [entry.name for entry in CATALOGUE.values()]},
+                "category": {
+                    "type": "string",
+                    "enum": list(dict.fromkeys(entry.category for entry in CATALOGUE.values())),
+                },
+                "message": {"type": "string", "description": "What went wrong, for a person."},
+                "details": {"description": "Particulars; several bad fields are listed as {field, message}."},
+                "field": {"type": ["string", "null"], "description": "The request field at fault."},
+            },
+        },
+        "meta": {
+            "type": "object",
+            "required": ["timestamp", "request_id", "documentation_url"],
+            "properties": {
+                "timestamp": {"type": "string", "format": "date-time"},
+                "request_id": {"type": "string"},
+                "documentation_url": {"type": "string"},
+            },
+        },
+    },
+}
+
+
+def describe(path: str, method: str, operation: dict[str, Any], *, errors: bool = True) -> None:
+    """Put a plain view into the document.
+
+    Args:
+        path: with a leading slash, parameters in braces.
+        method: in lower case.
+        operation: an OpenAPI operation object; `security` defaults to an API key, `[]` means none is needed.
+        errors: whether it answers errors in the API's envelope (the OTLP paths answer in their own shape).
+    """
+    _plain.setdefault(path, {})[method] = {**operation, "x-envelope": errors}
+
+
+def example(entry: ErrorCode) -> dict[str, Any]:
+    """An answer with this error, as the documentation shows it."""
+    error = {"code": entry.code, "error_code": entry.name, "category": entry.category, "message": entry.meaning}
+    url = f"/docs/errors/{entry.code}"
+    return {"error": {**error, "details": None, "field": None}, "meta": {**_EXAMPLE_META, "documentation_url": url}}
+
+
+def _responses() -> dict[str, dict[str, Any]]:
+    """A reusable response for every status that the catalogue knows."""
+    by_status: dict[int, list[ErrorCode]] = {}
+    for entry in CATALOGUE.values():
+        for status in (entry.status, *entry.also):
+            by_status.setdefault(status, []).append(entry)
+    return {
+        f"Error{status}": {
+            "description": "; ".join(f"{entry.code} {entry.name}" for entry in entries),
+            "content": {
+                "application/json": {
+                    "schema": {"$ref": "#/components/schemas/Error"},
+                    "examples": {entry.name: {"value": example(entry)} for entry in entries},
+                }
+            },
+        }
+        for status, entries in sorted(by_status.items())
+    }
+
+
+def _statuses(path: str, operation: dict[str, Any]) -> list[int]:
+    """The error statuses that an operation may answer."""
+    parameters = operation.get("parameters", [])
+    statuses = [500, 503, 504]
+    if operation.get("security"):
+        statuses += [401, 403]
+    if parameters or "requestBody" in operation:
+        statuses.append(400)
+    if "requestBody" in operation:
+        statuses += [413, 415]
+    if "{" in path or any(parameter.get("name") == "project" for parameter in parameters):
+        statuses.append(404)
+    return sorted(statuses)
+
+
+def complete(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
+    """drf-spectacular's hook: add the plain views, the error shape, and the errors of every operation."""
+    paths: dict[str, Any] = result["paths"]
+    for path, operations in _plain.items():
+        paths.setdefault(path, {}).update(deepcopy(operations))
+    components = result.setdefault("components", {})
+    components.setdefault("schemas", {})["Error"] = ERROR_SCHEMA
+    components["responses"] = {**components.get("responses", {}), **_responses()}
+    for path, operations in paths.items():
+        for operation in operations.values():
+            if not operation.pop("x-envelope", True):
+                continue
+            for status in _statuses(path, operation):
+                operation["responses"].setdefault(str(status), {"$ref": f"#/components/responses/Error{status}"})
+    result["paths"] = dict(sorted(paths.items()))
+    return result
