@@ -19,8 +19,9 @@ from dataclasses import dataclass, field
 
 import psycopg
 
-from bench import processes
+from bench import processes, rows
 from bench.hub import Hub, running_hub
+from bench.rows import Batch
 from bench.traffic import Template
 
 SPANS = 100
@@ -113,10 +114,8 @@ def send(hub: Hub, *, content: int, seconds: float, connections: int) -> Run:
     return run
 
 
-def copy(hub: Hub, batches: list[tuple[bytes, bytes]], *, seconds: float, connections: int) -> Run:
+def copy(hub: Hub, batches: list[Batch], *, seconds: float, connections: int) -> Run:
     """COPY prebuilt 100-row buffers into span and span_content, one transaction each, until the time is over."""
-    from bench import rows
-
     run, lock = Run(), threading.Lock()
     stop = time.monotonic() + seconds
 
@@ -125,7 +124,7 @@ def copy(hub: Hub, batches: list[tuple[bytes, bytes]], *, seconds: float, connec
         sent = 0
         with psycopg.connect(hub.database_url) as connection, connection.cursor() as cursor:
             while time.monotonic() < stop:
-                span, content = rows.stamp(rng.choice(batches), rng)
+                span, content = rng.choice(batches).stamp(rng)
                 with cursor.copy(rows.COPY_SPAN) as sink:
                     sink.write(span)
                 if content:
@@ -183,11 +182,11 @@ def bytes_per_span(database_url: str) -> float:
 
 def compare(hub: Hub, *, content: int, seconds: float, rounds: int, connections: int) -> list[float]:
     """Run COPY and OTLP in turn; print each round and return the ratios."""
-    from bench import rows
-
-    batches = rows.batches(hub.project_id, content=content)
+    batches = rows.batches(hub.database_url, hub.project_id, content=content)
     label = f"{content} characters of content a span" if content else "no content"
     print(f"\nIngest, {label}, {connections} connections, {SPANS} spans a request")
+    steps = ", ".join(f"{name} {cost:.1f}" for name, cost in rows.stages(hub.database_url, content=content).items())
+    print(f"  CPU us/span by stage, in one process: {steps}")
     ratios = []
     for number in range(rounds + 1):
         base = copy(hub, batches, seconds=seconds, connections=connections)
