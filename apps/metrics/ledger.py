@@ -1,8 +1,8 @@
 """The ledger of the refresh: watermarks, runs, and how far behind the cells are.
 
-On PostgreSQL a run is one transaction: its row appears when it is DONE, and a killed run leaves nothing to redo. On
-TimescaleDB's community edition a run leaves a STARTED row first and keeps its marks until it is DONE, so the next run
-finds the same marks and does the same again.
+On ordinary tables a run is one transaction: its row appears when it is DONE, and a killed run leaves nothing to redo.
+With continuous aggregates a run leaves a STARTED row first and keeps its marks until it is DONE, so after a crash the
+next run finds the same marks and does the same again.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from apps.metrics.rollups import ROLLUPS
 
 LOCK_KEY = 0x68_75_62_01  # "hub" and the refresh's number, for pg_try_advisory_xact_lock
 RUNS_KEPT = 1000
+SILENCE_SECONDS = 30
 
 
 @dataclass(slots=True)
@@ -77,14 +78,41 @@ def advance(cursor: CursorWrapper, watermarks: dict[str, datetime], started: dat
 
 
 def run_done(cursor: CursorWrapper, report: RefreshReport, started: datetime) -> None:
-    cursor.execute(
-        "INSERT INTO rollup_run (status, started_at, finished_at, marks, minutes, spans, cells) "
-        "VALUES ('DONE', %s, clock_timestamp(), %s, %s, %s, %s) RETURNING id",
-        [started, report.marks, report.minutes, report.spans, report.cells],
-    )
-    (number,) = cursor.fetchone()
+    """A run that is one transaction: its row appears at its end."""
+    run_finished(cursor, run_started(cursor, started), report)
+
+
+def run_started(cursor: CursorWrapper, started: datetime) -> int:
+    cursor.execute("INSERT INTO rollup_run (status, started_at) VALUES ('STARTED', %s) RETURNING id", [started])
+    number: int = cursor.fetchone()[0]
     if number % 100 == 0:
         cursor.execute("DELETE FROM rollup_run WHERE id <= %s", [number - RUNS_KEPT])
+    return number
+
+
+def run_finished(cursor: CursorWrapper, run: int, report: RefreshReport) -> bool:
+    """Whether the run was still this process's to finish."""
+    cursor.execute(
+        "UPDATE rollup_run SET status = 'DONE', finished_at = clock_timestamp(), beat_at = clock_timestamp(), "
+        "marks = %s, minutes = %s, spans = %s, cells = %s WHERE id = %s AND status = 'STARTED'",
+        [report.marks, report.minutes, report.spans, report.cells, run],
+    )
+    return int(cursor.rowcount) == 1
+
+
+def beat(cursor: CursorWrapper, run: int) -> None:
+    cursor.execute("UPDATE rollup_run SET beat_at = clock_timestamp() WHERE id = %s", [run])
+
+
+def running(cursor: CursorWrapper) -> bool:
+    """Whether another run is between its two transactions; one that has been silent too long is given up."""
+    cursor.execute(
+        "UPDATE rollup_run SET status = 'LOST' WHERE status = 'STARTED' "
+        "AND beat_at < clock_timestamp() - %s * interval '1 second'",
+        [SILENCE_SECONDS],
+    )
+    cursor.execute("SELECT EXISTS (SELECT FROM rollup_run WHERE status = 'STARTED')")
+    return bool(cursor.fetchone()[0])
 
 
 def bump_versions(cursor: CursorWrapper, days: Iterable[tuple[int, datetime]]) -> None:

@@ -1,8 +1,8 @@
 """The refresh: fold what writers marked into traces and cells. docs/rollups.md states the invariants.
 
 On PostgreSQL every pass is one REPEATABLE READ transaction: it reads the visible marks, redoes what they cover on all
-levels, moves the watermarks and deletes exactly those marks. Killed at any point it leaves nothing behind. On
-TimescaleDB's community edition the continuous aggregates are refreshed between two transactions (see `_timescale`).
+levels, moves the watermarks and deletes exactly those marks. Killed at any point it leaves nothing behind. Where
+continuous aggregates hold the coarser usage cells, they are refreshed between two transactions (`_with_aggregates`).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from psycopg import errors
 from apps.metrics import compile_timescale, ledger, retention
 from apps.metrics.build import Build, new_watermarks, touched_days
 from apps.metrics.ledger import RefreshReport
-from apps.metrics.ranges import Ranges, minute_of, moment_of, moments
+from apps.metrics.ranges import Ranges, minute_of, minutes_in, moment_of, moments
+from apps.metrics.rollups import ROLLUPS
 from apps.traces.summary import refresh_traces
-from apps.traces.tiers import Tier, detect
 
 MARKS_A_PASS = 50_000
 MINUTES_A_PASS = 2_880
@@ -38,6 +38,25 @@ class Marks:
     more: bool = False
 
 
+@dataclass(slots=True)
+class Pass:
+    """One pass: its marks, the work on the cells, and further ranges that traces made dirty."""
+
+    started: datetime
+    marks: Marks
+    build: Build
+    changed: Ranges
+
+    @property
+    def report(self) -> RefreshReport:
+        build = self.build
+        return RefreshReport(len(self.marks.ids), build.dirty.minutes, build.spans, build.cells, more=self.marks.more)
+
+    @property
+    def idle(self) -> bool:
+        return not self.marks.ids and not any(self.build.redone.values())
+
+
 def refresh(
     now: datetime | None = None, *, hold: timedelta = timedelta(0), limit: timedelta = timedelta(seconds=50)
 ) -> RefreshReport:
@@ -49,40 +68,73 @@ def refresh(
             an unfinished minute, so folding each of its batches at once would only redo it again and again.
         limit: begin no further pass after this time; what is left waits for the next call.
     """
-    started, report = time.monotonic(), RefreshReport(more=True)
+    started, total = time.monotonic(), RefreshReport(more=True)
     moment = now or datetime.now(UTC)
-    tier = detect(connection)
-    while report.more and not report.busy:
-        report.add(_timescale(moment, hold) if tier is Tier.TIMESCALE else _postgres(moment, hold, tier))
+    with connection.cursor() as cursor:
+        aggregates = compile_timescale.in_use(cursor)
+    while total.more and not total.busy:
+        try:
+            total.add(_with_aggregates(moment, hold) if aggregates else _in_one_transaction(moment, hold))
+        except OperationalError as error:
+            # Another refresh committed between this one's snapshot and its lock: it did the work.
+            if not isinstance(error.__cause__, errors.SerializationFailure):
+                raise
+            total.busy = True
         if time.monotonic() - started > limit.total_seconds():
             break
-    report.seconds = time.monotonic() - started
-    return report
+    total.seconds = round(time.monotonic() - started, 3)
+    return total
 
 
-def _postgres(now: datetime, hold: timedelta, tier: Tier) -> RefreshReport:
-    try:
-        with transaction.atomic(), connection.cursor() as cursor:
-            _repeatable_read(cursor)
-            if not _claimed(cursor):
-                return RefreshReport(busy=True)
-            return _pass(cursor, now, hold, tier)
-    except OperationalError as error:
-        # Another refresh committed between this one's snapshot and its lock: it did the work.
-        if isinstance(error.__cause__, errors.SerializationFailure):
+def _in_one_transaction(now: datetime, hold: timedelta) -> RefreshReport:
+    with transaction.atomic(), connection.cursor() as cursor:
+        _settings(cursor)
+        if not _claimed(cursor):
             return RefreshReport(busy=True)
-        raise
+        done = _fold(cursor, now, hold, aggregates=False)
+        _remove(cursor, done)
+        ledger.advance(cursor, done.build.new, done.started)
+        if not done.idle:
+            ledger.run_done(cursor, done.report, done.started)
+        return done.report
 
 
-def _repeatable_read(cursor: CursorWrapper) -> None:
+def _with_aggregates(now: datetime, hold: timedelta) -> RefreshReport:
+    """Transaction, continuous aggregates, transaction; the marks stay until all is done.
+
+    A run killed in between leaves its marks, so readers go on taking those minutes from raw, and the next run does
+    the same again. Ranges that a changed trace made dirty are marked by the first transaction: its trace rows are up
+    to date by then, and the next run would not find the change any more.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        _settings(cursor)
+        if not _claimed(cursor) or ledger.running(cursor):
+            return RefreshReport(busy=True)
+        done = _fold(cursor, now, hold, aggregates=True)
+        ledger.advance(cursor, {"usage_1m": done.build.old["usage_1m"]}, done.started)
+        if done.changed:
+            done.marks.ids += _mark(cursor, done.changed)
+        run = 0 if done.idle else ledger.run_started(cursor, done.started)
+    if not done.idle:
+        _refresh_aggregates(run, done.build)
+    with transaction.atomic(), connection.cursor() as cursor:
+        if run and not ledger.run_finished(cursor, run, done.report):
+            return RefreshReport(busy=True)  # it took so long that another run took over
+        _remove(cursor, done)
+        ledger.advance(cursor, done.build.new, done.started)
+    return done.report
+
+
+def _settings(cursor: CursorWrapper) -> None:
     """The transaction's settings; inside a caller's transaction (tests) the isolation is the caller's."""
-    if len(connection.savepoint_ids) == 0:
+    if not connection.savepoint_ids:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
     # Arrays of ranges hide from the planner how much they cover. Indexes and hashes serve few and many spans alike;
     # a sort of half a million of them spills (measured: 7.1 s sorted, 3.2 s hashed for the same ten minutes).
     cursor.execute(
         "SET LOCAL jit = off; SET LOCAL work_mem = '64MB'; SET LOCAL statement_timeout = 0; "
-        "SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off; SET LOCAL synchronous_commit = off"
+        "SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off; SET LOCAL synchronous_commit = off; "
+        "SELECT set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true)"
     )
 
 
@@ -91,38 +143,30 @@ def _claimed(cursor: CursorWrapper) -> bool:
     return bool(cursor.fetchone()[0])
 
 
-def _pass(cursor: CursorWrapper, now: datetime, hold: timedelta, tier: Tier) -> RefreshReport:
+def _fold(cursor: CursorWrapper, now: datetime, hold: timedelta, *, aggregates: bool) -> Pass:
+    """Traces first: what they say of their spans decides in which cells those count."""
     started = datetime.now(UTC)
     old = ledger.locked_watermarks(cursor)
     marks = read_marks(cursor, now, hold)
-    build = _fold(cursor, now, marks, old, tier)
-    _remove(cursor, marks)
-    return _finish(cursor, marks, build, started)
-
-
-def _fold(cursor: CursorWrapper, now: datetime, marks: Marks, old: dict[str, datetime], tier: Tier) -> Build:
-    """Traces first: what they say of their spans decides in which cells those count."""
-    floors = retention.floors(now, tier)
+    floors = retention.floors(now, aggregates=aggregates)
     marked = floors.raw_kept(Ranges.of(marks.rows))
-    changed = Ranges.of(refresh_traces(cursor, moments(marked), floors=floors.raw_moments()))
-    build = Build(cursor, floors, floors.raw_kept(marked | changed), old, new_watermarks(now, old))
-    if tier is Tier.TIMESCALE:
-        build.external = compile_timescale.AGGREGATES
+    changed = floors.raw_kept(Ranges.of(refresh_traces(cursor, moments(marked), floors=floors.raw_moments())))
+    build = Build(cursor, floors, marked | changed, old, new_watermarks(now, old))
+    if aggregates:
+        build.external = frozenset(compile_timescale.AGGREGATES)
         build.sources = compile_timescale.SOURCES
     build.run()
-    days = [day for row in marks.rows for day in touched_days(Ranges.of([row]))]
-    ledger.bump_versions(cursor, [*days, *touched_days(changed)])
-    return build
+    return Pass(started, marks, build, changed)
 
 
-def _finish(cursor: CursorWrapper, marks: Marks, build: Build, started: datetime) -> RefreshReport:
-    report = RefreshReport(
-        marks=len(marks.ids), minutes=build.dirty.minutes, spans=build.spans, cells=build.cells, more=marks.more
-    )
-    ledger.advance(cursor, build.new, started)
-    if marks.ids or build.cells:
-        ledger.run_done(cursor, report, started)
-    return report
+def _refresh_aggregates(run: int, build: Build) -> None:
+    """Each aggregate over the buckets of this run, as long as their minutes are kept."""
+    with connection.cursor() as cursor:
+        for name in compile_timescale.AGGREGATES:
+            whole = build.floors.cells_kept("usage_1m", build.redone[name], minutes_in(ROLLUPS[name].width))
+            for sql, window in compile_timescale.refresh_calls(name, compile_timescale.windows(whole)):
+                cursor.execute(sql, window)
+                ledger.beat(cursor, run)
 
 
 def read_marks(cursor: CursorWrapper, now: datetime, hold: timedelta) -> Marks:
@@ -160,19 +204,22 @@ def _cut(
     return (project, lo, edge)
 
 
-def _remove(cursor: CursorWrapper, marks: Marks) -> None:
+def _mark(cursor: CursorWrapper, ranges: Ranges) -> list[int]:
+    rows = moments(ranges)
+    cursor.execute(
+        "INSERT INTO span_mark (project_id, lo, hi) "
+        "SELECT * FROM unnest(%s::integer[], %s::timestamptz[], %s::timestamptz[]) RETURNING id",
+        [[row[column] for row in rows] for column in range(3)],
+    )
+    return [number for (number,) in cursor.fetchall()]
+
+
+def _remove(cursor: CursorWrapper, done: Pass) -> None:
     """Delete exactly the marks that were folded; the rest of a long one goes to the end of the queue at its age."""
+    marks = done.marks
     if marks.ids:
         cursor.execute("DELETE FROM span_mark WHERE id = ANY(%s)", [marks.ids])
     if marks.rest:
         cursor.execute("INSERT INTO span_mark (project_id, lo, hi, created_at) VALUES (%s, %s, %s, %s)", marks.rest)
-
-
-def _timescale(now: datetime, hold: timedelta) -> RefreshReport:
-    """Transaction, continuous aggregates, transaction; the marks stay until all is done.
-
-    A run killed between the two leaves its marks, so readers go on taking those minutes from raw, and the next run
-    does the same again. Ranges that a changed trace made dirty are marked in the first transaction: its traces are
-    then up to date, and the next run would not find the change any more.
-    """
-    raise NotImplementedError
+    days = [day for row in marks.rows for day in touched_days(Ranges.of([row]))]
+    ledger.bump_versions(cursor, [*days, *touched_days(done.changed)])

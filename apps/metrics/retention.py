@@ -17,7 +17,6 @@ from apps.metrics.ranges import Ranges, minute_of, minutes_in, moment_of
 from apps.metrics.rollups import ROLLUPS, Rollup
 from apps.orgs.models import Project
 from apps.traces.storage import raw_floor
-from apps.traces.tiers import Tier, detect
 
 # Retention may run beside a refresh that took its clock reading earlier: the refresh stays this far off the edge.
 MARGIN = timedelta(minutes=5)
@@ -30,14 +29,14 @@ def raw_days() -> dict[int, int]:
     return {project: days for project, days in own.values_list("pk", "raw_retention_days") if days is not None}
 
 
-def kept_days(rollup: Rollup, tier: Tier) -> int:
+def kept_days(rollup: Rollup, *, aggregates: bool) -> int:
     """How many days a rollup's cells are kept.
 
     Continuous aggregates read minute cells alone, so where those are used the minute cells outlive the raw spans:
     a late span in the last day of raw then still finds whole days of them, of every project.
     """
     days: int = getattr(settings.HUB, rollup.retention)
-    if tier is Tier.TIMESCALE and rollup.name == "usage_1m":
+    if aggregates and rollup.name == "usage_1m":
         return max(days, max([settings.HUB.raw_retention_days, *raw_days().values()]) + 2)
     return days
 
@@ -71,7 +70,7 @@ class Floors:
         return buckets.within(lo=-(-self.cells[name] // width) * width)
 
 
-def floors(now: datetime, tier: Tier) -> Floors:
+def floors(now: datetime, *, aggregates: bool) -> Floors:
     def floor(days: int) -> int:
         return minute_of(now - timedelta(days=days) + MARGIN) + 1
 
@@ -79,7 +78,7 @@ def floors(now: datetime, tier: Tier) -> Floors:
     return Floors(
         raw={project: max(raw, floor(days)) for project, days in raw_days().items()},
         raw_default=raw,
-        cells={name: floor(kept_days(rollup, tier)) for name, rollup in ROLLUPS.items()},
+        cells={name: floor(kept_days(rollup, aggregates=aggregates)) for name, rollup in ROLLUPS.items()},
     )
 
 
@@ -117,18 +116,19 @@ def _expire_table(rollup: Rollup, floor: datetime, most: int) -> int:
 
 def expire_cells(now: datetime, *, most: int = 2_000_000) -> dict[str, int]:
     """Delete cells older than their retention, in short transactions, at most `most` a rollup and call."""
-    tier = detect(connection)
+    with connection.cursor() as cursor:
+        aggregates = compile_timescale.in_use(cursor)
     deleted: dict[str, int] = {}
     for name, rollup in ROLLUPS.items():
         width = minutes_in(rollup.width)
         # A bucket goes when all of it is too old.
-        floor = moment_of(minute_of(now - timedelta(days=kept_days(rollup, tier))) // width * width)
-        deleted[name] = _expire(rollup, floor, tier, most)
+        floor = moment_of(minute_of(now - timedelta(days=kept_days(rollup, aggregates=aggregates))) // width * width)
+        deleted[name] = _expire(rollup, floor, most, aggregates=aggregates)
     return {name: count for name, count in deleted.items() if count}
 
 
-def _expire(rollup: Rollup, floor: datetime, tier: Tier, most: int) -> int:
-    if tier is Tier.TIMESCALE and rollup.name in compile_timescale.HYPERTABLES:
+def _expire(rollup: Rollup, floor: datetime, most: int, *, aggregates: bool) -> int:
+    if aggregates and rollup.name in compile_timescale.HYPERTABLES:
         with connection.cursor() as cursor:
             return compile_timescale.drop_chunks(cursor, rollup.name, floor)
     return _expire_table(rollup, floor, most)

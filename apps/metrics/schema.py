@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from apps.metrics import compile_timescale
 from apps.metrics.rollups import ROLLUPS, Rollup
 
 FROZEN = Path(__file__).resolve().parent / "migrations" / "sql"
@@ -80,4 +81,4 @@ def drop_sql() -> str:
 
 def frozen_files() -> dict[str, str]:
     """The files beside the migrations, and what the declarations say they hold."""
-    return {"cells.sql": create_sql(), "drop.sql": drop_sql()}
+    return {"cells.sql": create_sql(), "drop.sql": drop_sql(), "timescale.sql": compile_timescale.install_sql()}
