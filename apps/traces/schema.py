@@ -11,7 +11,7 @@ DAY = timedelta(days=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Both are partitioned by start_time, a partition or chunk a day (UTC).
 SPAN_TABLES = ("span", "span_content")
-_LOCK_CLASS = 0x5350414E  # "SPAN": keeps our advisory locks apart from anybody else's
+LOCK_CLASS = 0x5350414E  # "SPAN": keeps our advisory locks apart from anybody else's
 
 
 def day_of_us(us: int) -> date:
@@ -79,4 +79,4 @@ def ensure_partitions(cursor: Any, table: str, days: Sequence[date]) -> int:
 
 def lock_maintenance(cursor: Any) -> None:
     """Until the transaction ends, be the only one that makes or drops partitions."""
-    cursor.execute("SELECT pg_advisory_xact_lock(%s, 1)", [_LOCK_CLASS])
+    cursor.execute("SELECT pg_advisory_xact_lock(%s, 1)", [LOCK_CLASS])
