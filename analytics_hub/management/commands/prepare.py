@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from datetime import UTC, datetime
 from typing import Any
 
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
+
+from apps.traces import storage
 
 
 class Command(BaseCommand):
@@ -17,5 +17,4 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         call_command("migrate", interactive=False, verbosity=0)
-        if importlib.util.find_spec("apps.traces.storage"):
-            importlib.import_module("apps.traces.storage").prepare(datetime.now(UTC))
+        storage.prepare(datetime.now(UTC))

@@ -1,0 +1,1 @@
+"""Demo traffic: an invented company's LLM applications over some days, sent like anybody's spans."""
