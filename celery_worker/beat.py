@@ -22,4 +22,5 @@ def every(seconds: float, task: str) -> Entry:
 SCHEDULE: dict[str, Entry] = {
     "refresh the rollups": every(settings.HUB.rollup_refresh_seconds, "refresh_rollups"),
     "make partitions ahead": every(3600, "prepare_storage"),
+    "drop what has expired": every(6 * 3600, "drop_expired"),
 }

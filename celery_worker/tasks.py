@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from celery import shared_task
 
 from apps.metrics.refresh import refresh
-from apps.traces import storage
+from apps.traces import retention, storage
 
 
 @shared_task
@@ -18,3 +18,8 @@ def refresh_rollups() -> None:
 @shared_task
 def prepare_storage() -> None:
     storage.prepare(datetime.now(UTC))
+
+
+@shared_task
+def drop_expired() -> None:
+    retention.drop_expired(datetime.now(UTC))

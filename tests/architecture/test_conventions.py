@@ -13,6 +13,7 @@ from analytics_hub.env import Env
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE_LINES, FUNCTION_LINES = 500, 80
+UNTITLED = {"migrations", "apps.py", "conftest.py"}
 TOPS = ("analytics_hub", "apps", "celery_worker", "bench", "tests")
 
 
