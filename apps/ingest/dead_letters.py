@@ -13,8 +13,8 @@ from django.utils import timezone
 
 from apps.ingest.clean import Cleaner, cut_bytes
 from apps.ingest.models import DeadLetter
-from apps.ingest.normalise import ProjectSettings, Rules
 from apps.ingest.raw import Drop, Origin, RawEvent, RawSpan
+from apps.ingest.work import ProjectSettings, Rules
 
 logger = logging.getLogger(__name__)
 

@@ -12,9 +12,10 @@ from django.conf import settings
 
 from apps.costs.pricing import Usage, price
 from apps.ingest import dead_letters
-from apps.ingest.normalise import ProjectSettings, Rules, normalise
+from apps.ingest.normalise import normalise
 from apps.ingest.raw import Drop, RawSpan
 from apps.ingest.redaction import redactor_for
+from apps.ingest.work import ProjectSettings, Rules
 from apps.traces.columns import SpanRow
 from apps.traces.writer import write
 

@@ -9,9 +9,10 @@ from typing import Any
 import orjson
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from apps.ingest.normalise import Rules, normalise
+from apps.ingest.normalise import normalise
 from apps.ingest.raw import Drop, Origin, RawEvent, RawSpan
 from apps.ingest.redaction import redactor_for
+from apps.ingest.work import Rules
 from apps.traces.columns import SpanRow
 
 NOW_NS = 1_793_881_815_250_000_000
