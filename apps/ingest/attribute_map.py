@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 VERSION = 1
 
-DIALECTS = ("genai", "deprecated", "openinference", "traceloop", "langfuse", "vercel", "litellm")
+DIALECTS = ("hub", "genai", "deprecated", "openinference", "traceloop", "langfuse", "vercel", "litellm")
 
 SCOPE_DIALECTS: tuple[tuple[str, str], ...] = (
     ("openinference", "openinference"),
@@ -38,6 +38,7 @@ class Column(NamedTuple):
     langfuse: Cell = ()
     vercel: Cell = ()
     litellm: Cell = ()
+    hub: Cell = ()
 
 
 _LF_METADATA = ("langfuse.observation.metadata.", "langfuse.trace.metadata.")
@@ -336,7 +337,54 @@ SOURCES: dict[str, Column] = {
     "operation": Column("text", ("gen_ai.operation.name",)),
 }
 
-COLUMNS: dict[str, Column] = {**TOKENS, **MONEY, **DIMENSIONS, **TIMES, **LABELS, **CONTENT, **SOURCES}
+# A plain JSON span's own fields (native.py): attributes `hub.<field>`, which come before every other dialect's.
+HUB_FIELDS: dict[str, str] = {
+    "kind": "kind",
+    "provider": "provider",
+    "model": "model",
+    "request_model": "request_model",
+    "prompt_tokens": "prompt_tokens",
+    "completion_tokens": "completion_tokens",
+    "total_tokens": "total_tokens",
+    "cached_tokens": "cached_tokens",
+    "cache_write_tokens": "cache_write_tokens",
+    "reasoning_tokens": "reasoning_tokens",
+    "usage": "usage_object",
+    "cost_usd": "cost_total",
+    "prompt_cost_usd": "cost_input",
+    "completion_cost_usd": "cost_output",
+    "user_id": "user_id",
+    "session_id": "session_id",
+    "environment": "environment",
+    "tags": "tags",
+    "error_type": "error_type",
+    "error_message": "error_message",
+    "ttft_ms": "ttft",
+    "finish_reason": "finish_reasons",
+    "service_tier": "service_tier",
+    "stream": "stream",
+    "agent_name": "agent_name",
+    "tool_name": "tool_name",
+    "prompt_name": "prompt_name",
+    "prompt_version": "prompt_version",
+    "release": "release",
+    "input": "input",
+    "output": "output",
+}
+_HUB_CONVERTERS = {"ttft_ms": "millis"}
+
+_COLUMNS: dict[str, Column] = {**TOKENS, **MONEY, **DIMENSIONS, **TIMES, **LABELS, **CONTENT, **SOURCES}
+
+
+def _hub_cell(column: str) -> Cell:
+    return tuple(
+        (f"hub.{field}", _HUB_CONVERTERS.get(field, _COLUMNS[column].convert))
+        for field, target in HUB_FIELDS.items()
+        if target == column
+    )
+
+
+COLUMNS: dict[str, Column] = {name: column._replace(hub=_hub_cell(name)) for name, column in _COLUMNS.items()}
 
 # Dotted lists: prefix -> (side, place among that side's sources).
 INDEXED: dict[str, tuple[str, str]] = {

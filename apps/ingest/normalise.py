@@ -82,13 +82,13 @@ def settle_times(work: Work) -> Drop | None:
     start, end = raw.start_ns, raw.end_ns
     if not start > 0:
         if end <= 0:
-            return Drop("missing_timestamp", "startTimeUnixNano and endTimeUnixNano are both missing")
+            return Drop("missing_timestamp", f"{_start_field(raw)} and the end are both missing or unreadable")
         start = end
         work.flags |= TIME_REPAIRED
     if start < rules.oldest_ns:
-        return Drop("older_than_retention", "startTimeUnixNano lies before the retention of the project")
+        return Drop("older_than_retention", f"{_start_field(raw)} lies before the retention of the project")
     if start > rules.newest_ns:
-        return Drop("in_the_future", "startTimeUnixNano lies more than 24 hours ahead")
+        return Drop("in_the_future", f"{_start_field(raw)} lies more than 24 hours ahead")
     if not start <= end <= rules.newest_ns:
         end = start
         work.flags |= TIME_REPAIRED
@@ -98,6 +98,10 @@ def settle_times(work: Work) -> Drop | None:
     row.parent_span_id = raw.parent_span_id or None
     row.attribute_count = len(raw.attributes)
     return None
+
+
+def _start_field(raw: RawSpan) -> str:
+    return "startTimeUnixNano" if raw.origin.strict_ids else "start_time"
 
 
 def map_attributes(work: Work) -> Drop | None:
@@ -159,8 +163,8 @@ def set_status(work: Work) -> Drop | None:
     row.status = "error" if failed else _STATUS.get(raw.status_code, "unset")
     if failed:
         row.error_message = raw.status_message or values.get("error_message")
-    elif raw.status_message:
-        work.hits.rest.setdefault("status.message", raw.status_message)
+    elif raw.status_message or "error_message" in values:
+        work.hits.rest.setdefault("status.message", raw.status_message or values["error_message"])
     return None
 
 

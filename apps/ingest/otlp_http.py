@@ -17,13 +17,12 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from apps.common.errors import ApiError
 from apps.common.exceptions import translate
 from apps.ingest import otlp, otlp_json
 from apps.ingest.body import BodyError, read_body
 from apps.ingest.raw import RawSpan, UndecodableError
 from apps.ingest.service import Receipt, ingest
-from apps.orgs.access import Principal
+from apps.orgs.access import Principal, require_permission
 from apps.orgs.authentication import authenticate_request
 from apps.orgs.projects import IngestProject, project_for_ingest
 from apps.traces.writer import WriteUnavailable
@@ -82,8 +81,7 @@ def _admit(request: HttpRequest) -> tuple[Principal, Encoding]:
     if request.method != "POST":
         raise _Refused(405, f"{request.method} is not offered here, only POST", {"Allow": "POST"})
     principal = authenticate_request(request)
-    if "traces:write" not in principal.permissions:
-        raise ApiError(1100, "The key lacks the permission traces:write.")
+    require_permission(principal, "traces:write")
     encoding = encoding_of(request)
     if encoding is None:
         raise _Refused(415, f"Content-Type must be {PROTOBUF} or {JSON}")

@@ -117,13 +117,13 @@ def _price(row: SpanRow, unpriced: Counter[tuple[str, str]]) -> None:
     row.total_cost, row.prompt_cost, row.completion_cost = priced.total_cost, priced.prompt_cost, priced.completion_cost
 
 
-def ingest(project: ProjectSettings, raw_spans: Sequence[RawSpan], *, source: str = "otlp") -> Receipt:
+def ingest(project: ProjectSettings, raw_spans: Sequence[RawSpan], *, source: str | None = "otlp") -> Receipt:
     """Normalise, price and store a batch; what the receipt calls accepted is durable.
 
     Args:
         project: where the spans land, and the rules that hold there.
         raw_spans: what a decoder made of the request.
-        source: named on the dead letters: otlp, json, import, redrive.
+        source: named on the dead letters (otlp, json, import); None keeps none, for spans that come from there.
 
     Raises:
         WriteUnavailable: nothing of the batch is stored, and it may be sent again.
@@ -134,6 +134,6 @@ def ingest(project: ProjectSettings, raw_spans: Sequence[RawSpan], *, source: st
     if rows:
         write(rows)
     rejected = [Rejection(raw.index, drop.reason, drop.message, raw.trace_id, raw.span_id) for raw, drop in dropped]
-    if dropped:
+    if dropped and source is not None:
         dead_letters.keep(project, dropped, rules, source=source)
     return Receipt(len(rows), rejected, warnings)
