@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from time import monotonic
 from typing import Generic, TypeVar
 
 K = TypeVar("K")
@@ -24,14 +24,14 @@ class Expiring(Generic[K, V]):
 
     def get(self, key: K) -> V | None:
         entry = self._entries.get(key)
-        if entry is None or entry[0] < time.monotonic():
+        if entry is None or entry[0] < monotonic():
             return None
         return entry[1]
 
     def put(self, key: K, value: V) -> None:
         if len(self._entries) >= self._size:
             self._entries.clear()
-        self._entries[key] = (time.monotonic() + self._seconds, value)
+        self._entries[key] = (monotonic() + self._seconds, value)
 
     def clear(self) -> None:
         self._entries.clear()

@@ -113,12 +113,20 @@ def _problems(node: Any, path: str) -> Iterator[tuple[str, str, str]]:
         yield path, str(node["message"]), str(node["code"])
     elif isinstance(node, dict):
         for key, value in node.items():
-            name = path if key == "non_field_errors" else f"{path}.{key}" if path else str(key)
-            yield from _problems(value, name)
+            yield from _problems(value, _step(path, key))
     elif isinstance(node, list):
         leaves = all(isinstance(item, dict) and isinstance(item.get("message"), str) for item in node)
         for index, item in enumerate(node):
             yield from _problems(item, path if leaves else f"{path}[{index}]")
+
+
+def _step(path: str, key: Any) -> str:
+    """The path of a field inside another, of an item of a list, or of what concerns the whole."""
+    if key == "non_field_errors":
+        return path
+    if isinstance(key, int):
+        return f"{path}[{key}]"
+    return f"{path}.{key}" if path else str(key)
 
 
 def _model_problems(error: django.ValidationError) -> list[tuple[str, str, str]]:

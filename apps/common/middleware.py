@@ -1,13 +1,20 @@
-"""The edge of every request: its id, and the error shape for whatever escapes a view."""
+"""The edge of every request: its id, its host, and the error shape for whatever escapes a view."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, BinaryIO, cast
 
+from django.conf import settings
+from django.core.exceptions import DisallowedHost
+from django.core.handlers.wsgi import LimitedStream
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from apps.common import ids
 from apps.common.exceptions import answer
+
+# Probes come by address, not by name, and learn nothing about the host.
+_PROBES = frozenset({"/health", "/ready"})
 
 
 class EdgeMiddleware:
@@ -15,16 +22,34 @@ class EdgeMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
+        self.any_host = "*" in settings.ALLOWED_HOSTS
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         request_id = ids.request_id(request)
         token = ids.current.set(request_id)
         try:
-            response = self.get_response(request)
+            response = self._refusal(request) or self.get_response(request)
         finally:
             ids.current.reset(token)
         response["X-Request-ID"] = request_id
         return response
+
+    def _refusal(self, request: HttpRequest) -> HttpResponseBase | None:
+        if self.any_host or request.path in _PROBES:
+            return None
+        try:
+            request.get_host()
+        except DisallowedHost as error:
+            return answer(error, request)
+        return None
+
+    def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> None:
+        """Let DRF read a chunked body, which it would take for an empty one: it trusts Content-Length alone."""
+        chunked = "chunked" in request.META.get("HTTP_TRANSFER_ENCODING", "").lower()
+        if chunked and not request.META.get("CONTENT_LENGTH") and hasattr(view, "cls"):
+            most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1
+            request._stream = cast(BinaryIO, LimitedStream(request.META["wsgi.input"], most))
+            request.META["CONTENT_LENGTH"] = str(most)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse:
         return answer(exception, request)

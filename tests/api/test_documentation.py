@@ -1,0 +1,117 @@
+"""The OpenAPI document, Swagger UI, and the pages of the error codes."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.test import Client
+
+from apps.common.errors import CATALOGUE, CATEGORY_ADVICE
+
+
+@pytest.fixture(scope="module")
+def schema() -> dict[str, Any]:
+    document: dict[str, Any] = Client().get("/api/schema/", headers={"Accept": "application/json"}).json()
+    return document
+
+
+def operations(schema: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    return [(path, method, entry) for path, item in schema["paths"].items() for method, entry in item.items()]
+
+
+def test_the_document_is_valid_and_complete(tmp_path: Any) -> None:
+    call_command("spectacular", "--validate", "--fail-on-warn", "--file", str(tmp_path / "schema.yaml"))
+
+
+def test_the_document_is_openapi_3_1(schema: dict[str, Any]) -> None:
+    assert schema["openapi"].startswith("3.1")
+    assert {"/health", "/ready", "/v1/traces", "/api/v1/metrics"} <= set(schema["paths"])
+    assert Client().get("/api/schema/", headers={"Accept": "application/yaml"}).content.startswith(b"openapi:")
+
+
+def test_a_key_may_be_sent_in_two_ways(schema: dict[str, Any]) -> None:
+    schemes = schema["components"]["securitySchemes"]
+    assert schemes["bearer"]["scheme"] == "bearer"
+    assert (schemes["apiKey"]["in"], schemes["apiKey"]["name"]) == ("header", "X-API-Key")
+    assert schema["paths"]["/api/v1/metrics"]["get"]["security"] == [{"bearer": []}, {"apiKey": []}]
+
+
+def test_every_operation_names_its_errors(schema: dict[str, Any]) -> None:
+    for path, method, operation in operations(schema):
+        if path in ("/health", "/ready"):
+            continue
+        assert {"401", "403", "503"} <= set(operation["responses"]), (method, path)
+        assert "x-envelope" not in operation
+
+
+def test_error_examples_come_from_the_catalogue(schema: dict[str, Any]) -> None:
+    shown = {
+        example["value"]["error"]["code"]: int(name.removeprefix("Error"))
+        for name, response in schema["components"]["responses"].items()
+        for example in response["content"]["application/json"]["examples"].values()
+    }
+    assert set(shown) == set(CATALOGUE)
+    for code, status in shown.items():
+        assert status in (CATALOGUE[code].status, *CATALOGUE[code].also)
+
+
+def test_every_reference_leads_somewhere(schema: dict[str, Any]) -> None:
+    for reference in re.findall(r"'\$ref': '#/([^']+)'", str(schema)):
+        node: Any = schema
+        for step in reference.split("/"):
+            node = node[step]
+
+
+def links(html: str) -> list[str]:
+    found: list[str] = []
+
+    class Links(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            found.extend(value for name, value in attrs if name in ("src", "href") and value)
+
+    Links().feed(html)
+    return found
+
+
+def test_swagger_ui_asks_no_other_server(client: Client) -> None:
+    page = client.get("/api/docs/").content.decode()
+    assert all(link.startswith("/static/") for link in links(page))
+    assert '"validatorUrl": null' in page
+    assert "https://" not in page
+    for link in links(page):
+        assert client.get(link).status_code == 200, link
+
+
+@pytest.mark.parametrize(
+    ("start", "end"), [("/", "/api/docs/"), ("/api/docs", "/api/docs/"), ("/docs/errors", "/docs/errors/")]
+)
+def test_short_addresses_lead_on(client: Client, start: str, end: str) -> None:
+    assert client.get(start)["Location"] == end
+
+
+def test_the_index_lists_every_code(client: Client) -> None:
+    page = client.get("/docs/errors/").content.decode()
+    for entry in CATALOGUE.values():
+        assert f'href="/docs/errors/{entry.code}"' in page
+        assert entry.name in page
+    assert set(CATEGORY_ADVICE) == {entry.category for entry in CATALOGUE.values()}
+
+
+@pytest.mark.parametrize("code", sorted(CATALOGUE))
+def test_every_code_has_a_page_that_loads_nothing(client: Client, code: int) -> None:
+    answer = client.get(f"/docs/errors/{code}")
+    page = answer.content.decode()
+    assert answer.status_code == 200
+    assert CATALOGUE[code].name in page
+    assert all(link.startswith("/") and not link.startswith("/static") for link in links(page))
+    assert "<script" not in page
+    assert "default-src 'none'" in answer["Content-Security-Policy"]
+
+
+def test_an_unknown_code_is_404(client: Client) -> None:
+    assert client.get("/docs/errors/1999").json()["error"]["code"] == 1300
+    assert client.get("/docs/errors/xyz").status_code == 404
