@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.test import Client
+from django.urls import get_resolver
 
 from apps.common.errors import CATALOGUE, CATEGORY_ADVICE
 
@@ -31,6 +32,32 @@ def test_the_document_is_openapi_3_1(schema: dict[str, Any]) -> None:
     assert schema["openapi"].startswith("3.1")
     assert {"/health", "/ready", "/v1/traces", "/api/v1/metrics"} <= set(schema["paths"])
     assert Client().get("/api/schema/", headers={"Accept": "application/yaml"}).content.startswith(b"openapi:")
+
+
+# What is not part of the API: pages for people, the document itself, and the aliases of a path that is described.
+UNDESCRIBED = {
+    "/",
+    "/docs/errors",
+    "/docs/errors/",
+    "/docs/errors/{code}",
+    "/api/docs",
+    "/api/docs/",
+    "/api/schema",
+    "/api/schema/",
+    "/api/v1/private/otel/v1/traces",
+}
+
+
+def routes(patterns: Any = None, before: str = "/") -> set[str]:
+    found: set[str] = set()
+    for pattern in get_resolver().url_patterns if patterns is None else patterns:
+        here = before + re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", str(pattern.pattern))
+        found |= routes(pattern.url_patterns, here) if hasattr(pattern, "url_patterns") else {here}
+    return found
+
+
+def test_every_route_is_described_and_every_description_has_a_route(schema: dict[str, Any]) -> None:
+    assert routes() - UNDESCRIBED == set(schema["paths"])
 
 
 def test_a_key_may_be_sent_in_two_ways(schema: dict[str, Any]) -> None:
