@@ -32,6 +32,8 @@ class EdgeMiddleware:
         finally:
             ids.current.reset(token)
         response["X-Request-ID"] = request_id
+        if isinstance(response, HttpResponse) and "Content-Length" not in response:
+            response["Content-Length"] = str(len(response.content))
         return response
 
     def _refusal(self, request: HttpRequest) -> HttpResponseBase | None:
@@ -44,9 +46,14 @@ class EdgeMiddleware:
         return None
 
     def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> None:
-        """Let DRF read a chunked body, which it would take for an empty one: it trusts Content-Length alone."""
+        """Let DRF parse a chunked body, which it would take for an empty one: it trusts Content-Length alone.
+
+        Views without parsers read their body themselves.
+        """
         chunked = "chunked" in request.META.get("HTTP_TRANSFER_ENCODING", "").lower()
-        if chunked and not request.META.get("CONTENT_LENGTH") and hasattr(view, "cls"):
+        if chunked and not request.META.get("CONTENT_LENGTH") and getattr(view, "cls", None) is not None:
+            if not view.cls.parser_classes:
+                return
             most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1
             request._stream = cast(BinaryIO, LimitedStream(request.META["wsgi.input"], most))
             request.META["CONTENT_LENGTH"] = str(most)

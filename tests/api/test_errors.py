@@ -66,6 +66,13 @@ class Echo(APIView):
         return Response(body.validated_data)
 
 
+class Own(Echo):
+    parser_classes = []
+
+    def post(self, request: Request) -> Response:
+        return Response({"length": request.META["CONTENT_LENGTH"], "body": request.META["wsgi.input"].read().decode()})
+
+
 class Broken(Echo):
     def get(self, request: Request) -> Response:
         raise RuntimeError(SECRET)
@@ -82,6 +89,7 @@ def plain(request: HttpRequest) -> HttpResponse:
 
 urlpatterns = [
     path("echo", Echo.as_view()),
+    path("own", Own.as_view()),
     path("broken", Broken.as_view()),
     path("plain-broken", plain_broken),
     path("plain", plain),
@@ -211,6 +219,8 @@ def test_a_chunked_body_is_read(web: Client) -> None:
     chunked: dict[str, Any] = {"HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_LENGTH": ""}
     chunked["wsgi.input"] = io.BytesIO(b'{"name": "x"}')
     assert web.post("/echo", b"-", content_type="application/json", **chunked).json() == {"name": "x"}
+    chunked["wsgi.input"] = io.BytesIO(b"raw")
+    assert web.post("/own", b"-", content_type="text/plain", **chunked).json() == {"length": "", "body": "raw"}
 
 
 class _WithState(psycopg.Error):

@@ -38,6 +38,7 @@ def test_a_usable_hub_is_ready(client: Client) -> None:
 def test_health_asks_nobody(client: Client, django_db_blocker: DjangoDbBlocker) -> None:
     with django_db_blocker.block():
         assert client.get("/health").json() == {"status": "ok"}
+    assert client.get("/health")["Content-Length"] == "15"
     assert client.head("/health").status_code == 200
     assert client.post("/health").status_code == 405
 
