@@ -59,7 +59,12 @@ def locked_watermarks(cursor: CursorWrapper) -> dict[str, datetime]:
     Under REPEATABLE READ this raises a serialization failure when another refresh committed after this
     transaction's snapshot was taken, which closes the gap between the snapshot and the advisory lock.
     """
-    cursor.execute("SELECT rollup, watermark FROM rollup_state ORDER BY rollup FOR UPDATE")
+    return watermarks(cursor, " FOR UPDATE")
+
+
+def watermarks(cursor: CursorWrapper, lock: str = "") -> dict[str, datetime]:
+    """Up to when the buckets of every rollup are built."""
+    cursor.execute(f"SELECT rollup, watermark FROM rollup_state ORDER BY rollup{lock}")
     known: dict[str, datetime] = dict(cursor.fetchall())
     return {name: known.get(name, EPOCH) for name in ROLLUPS}
 
@@ -148,3 +153,8 @@ def unfolded(cursor: CursorWrapper, lo: datetime, hi: datetime) -> Ranges:
         "SELECT project_id, greatest(lo, %s), least(hi, %s) FROM span_mark WHERE lo < %s AND hi > %s", [lo, hi, hi, lo]
     )
     return Ranges.of(cursor.fetchall())
+
+
+def marked(cursor: CursorWrapper) -> bool:
+    cursor.execute("SELECT EXISTS (SELECT FROM span_mark)")
+    return bool(cursor.fetchone()[0])

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 from django.db import connection
 
+from apps.metrics import compile_timescale
 from apps.metrics.refresh import refresh
 from apps.metrics.rollups import ROLLUPS
 from apps.traces.writer import write
-from tests.support.cells import all_cells, cells, clear_cells, marks, watermark
+from tests.support.cells import all_cells, cells, marks, watermark
 from tests.support.spans import T0, T0_US, span_row
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.usefixtures("empty_cells")
 MINUTE_US = 60_000_000
 HOUR_US = 60 * MINUTE_US
 LATER = T0 + timedelta(days=2)
-
-
-@pytest.fixture(autouse=True)
-def _empty() -> Iterator[None]:
-    clear_cells()
-    yield
-    clear_cells()
 
 
 def _sum(name: str, column: str) -> int:
@@ -165,6 +158,9 @@ def test_what_is_older_than_the_raw_spans_is_frozen() -> None:
 
 
 def test_an_hour_older_than_its_minutes_is_redone_from_raw() -> None:
+    with connection.cursor() as cursor:
+        if compile_timescale.in_use(cursor):
+            pytest.skip("minute cells outlive raw spans where continuous aggregates read them")
     write([span_row(), span_row(start_us=T0_US + MINUTE_US)])
     refresh(LATER)
     with connection.cursor() as cursor:
