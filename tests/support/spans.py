@@ -57,4 +57,5 @@ def clear_spans() -> None:
     from django.db import connection
 
     with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM span; DELETE FROM span_content; DELETE FROM span_mark; DELETE FROM trace")
+        for table in ("span", "span_content", "span_mark", "trace", "retention_floor"):
+            cursor.execute(f"DELETE FROM {table}")

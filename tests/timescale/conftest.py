@@ -108,6 +108,13 @@ def suite_is_on_timescale() -> bool:
     return bool(os.environ.get("TEST_DATABASE_URL")) and detect(connections["default"]).hypertables
 
 
+def _clear() -> None:
+    clear_spans()
+    with connections["default"].cursor() as cursor:
+        for table in ("span", "span_content"):
+            cursor.execute(f"SELECT drop_chunks('{table}', newer_than => timestamptz '1970-01-01')")
+
+
 @pytest.fixture
 def timescale(request: pytest.FixtureRequest, django_db_blocker: Any, settings: Any) -> Iterator[BaseDatabaseWrapper]:
     """`default` is a TimescaleDB with empty span tables and no transaction around the test."""
@@ -115,13 +122,13 @@ def timescale(request: pytest.FixtureRequest, django_db_blocker: Any, settings: 
         native = suite_is_on_timescale()
     if native:
         request.getfixturevalue("transactional_db")
-        clear_spans()
+        _clear()
         yield connections["default"]
-        clear_spans()
+        _clear()
         return
     wrapper = request.getfixturevalue("wasm_database")
     settings.WRITER_SINK = "unnest"
     with django_db_blocker.unblock(), _as_default(wrapper):
-        clear_spans()
+        _clear()
         yield wrapper
-        clear_spans()
+        _clear()
