@@ -6,13 +6,14 @@ from datetime import UTC, datetime
 
 from celery import shared_task
 
-from apps.metrics.refresh import refresh
+from apps.metrics.refresh import refresh_live
+from apps.metrics.retention import expire_cells
 from apps.traces import retention, storage
 
 
 @shared_task
 def refresh_rollups() -> None:
-    refresh()
+    refresh_live()
 
 
 @shared_task
@@ -23,3 +24,4 @@ def prepare_storage() -> None:
 @shared_task
 def drop_expired() -> None:
     retention.drop_expired(datetime.now(UTC))
+    expire_cells(datetime.now(UTC))

@@ -86,6 +86,11 @@ def refresh(
     return total
 
 
+def refresh_live() -> RefreshReport:
+    """What runs every few seconds: a minute under way is folded when its marks are half a minute old, or it is over."""
+    return refresh(hold=HOLD)
+
+
 def _in_one_transaction(now: datetime, hold: timedelta) -> RefreshReport:
     with transaction.atomic(), connection.cursor() as cursor:
         _settings(cursor)

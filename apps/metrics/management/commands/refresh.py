@@ -11,7 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
-from apps.metrics.refresh import HOLD, refresh
+from apps.metrics.refresh import refresh, refresh_live
 
 
 class Command(BaseCommand):
@@ -26,6 +26,6 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(dataclasses.asdict(report)))
             return
         while True:
-            report = refresh(hold=HOLD)
+            report = refresh_live()
             self.stdout.write(json.dumps(dataclasses.asdict(report)))
             time.sleep(settings.HUB.rollup_refresh_seconds)
