@@ -100,12 +100,19 @@ def _database(url: str) -> dict[str, Any]:
 DATABASES = {"default": _database(DATABASE_URL)}
 
 
+def _cache_location(url: str) -> str:
+    """The database after the broker's: clearing the cache empties its database."""
+    parts = urlsplit(url)
+    number = parts.path.lstrip("/") or "0"
+    return parts._replace(path=f"/{int(number) + 1}").geturl() if number.isdigit() else url
+
+
 def _cache(url: str) -> dict[str, Any]:
     if not url or not HUB.cache_enabled:
         return {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}
     return {
         "BACKEND": "django_redis.cache.RedisCache",
-        "LOCATION": url,
+        "LOCATION": _cache_location(url),
         "KEY_PREFIX": "hub",
         "TIMEOUT": HUB.cache_default_ttl,
         "OPTIONS": {
