@@ -58,14 +58,14 @@ def raw_span(
     return RawSpan(origin, attributes=dict(attributes or {}), events=events, **values)
 
 
-def row_of(attributes: dict[str, Any] | None = None, rule: Rules | None = None, **fields: Any) -> SpanRow:
+def row_of(attributes: dict[str, Any] | None = None, rule: Rules | None = None, /, **fields: Any) -> SpanRow:
     """The row that a span with these attributes becomes."""
     row = normalise(raw_span(attributes, **fields), rule or rules())
     assert isinstance(row, SpanRow), row
     return row
 
 
-def drop_of(attributes: dict[str, Any] | None = None, rule: Rules | None = None, **fields: Any) -> Drop:
+def drop_of(attributes: dict[str, Any] | None = None, rule: Rules | None = None, /, **fields: Any) -> Drop:
     drop = normalise(raw_span(attributes, **fields), rule or rules())
     assert isinstance(drop, Drop), drop
     return drop

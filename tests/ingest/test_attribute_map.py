@@ -201,7 +201,7 @@ TEXT_KEYS: dict[str, list[str]] = {
     "label:trace_name": ["langfuse.trace.name"],
     "label:function_id": ["ai.telemetry.functionId"],
 }
-# (attributes, column, expected)
+# Attributes, the column to look at, what it should hold.
 OTHERS: list[tuple[dict[str, Any], str, Any]] = [
     ({"gen_ai.response.finish_reasons": ["stop", "length"]}, "label:finish_reasons", ["stop", "length"]),
     ({"gen_ai.finishReason": "stop"}, "label:finish_reasons", ["stop"]),
@@ -259,6 +259,10 @@ OTHERS: list[tuple[dict[str, Any], str, Any]] = [
     ({"error.type": "t", "exception.message": "m"}, "error_message", "m"),
     ({"error.type": "t"}, "status", "error"),
 ]
+OPENINFERENCE_KINDS = (
+    *("llm", "embedding", "chain", "retriever", "reranker"),
+    *("tool", "agent", "guardrail", "evaluator", "prompt"),
+)
 KINDS: list[tuple[dict[str, Any], str]] = [
     *(({"gen_ai.operation.name": name}, "llm") for name in ("chat", "text_completion", "generate_content")),
     ({"gen_ai.operation.name": "embeddings"}, "embedding"),

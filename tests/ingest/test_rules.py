@@ -252,15 +252,33 @@ def test_spans_out_of_time_are_refused(start: int, end: int, reason: str) -> Non
 
 # Rule 7: test_hostile. Rule 8: an open map of usage kinds.
 ALIASES: list[tuple[dict[str, int], dict[str, int]]] = [
-    *(({key: 7, "output": 1}, {"prompt_tokens": 7, "completion_tokens": 1}) for key in ("input", "input_tokens", "input_text", "input_modality_1")),
-    *(({"input": 1, key: 7}, {"prompt_tokens": 1, "completion_tokens": 7}) for key in ("output", "output_tokens", "output_text")),
-    *(({"input": 1, key: 7}, {"prompt_tokens": 8, "cached_tokens": 7}) for key in ("input_cached_tokens", "input_cache_read", "cache_read_input_tokens", "cached_content_token_count")),
-    *(({"input": 1, key: 7}, {"prompt_tokens": 8, "cache_write_tokens": 7}) for key in ("input_cache_creation", "cache_creation_input_tokens", "cache_write_tokens")),
+    *(
+        ({key: 7, "output": 1}, {"prompt_tokens": 7, "completion_tokens": 1})
+        for key in ("input", "input_tokens", "input_text", "input_modality_1")
+    ),
+    *(
+        ({"input": 1, key: 7}, {"prompt_tokens": 1, "completion_tokens": 7})
+        for key in ("output", "output_tokens", "output_text")
+    ),
+    *(
+        ({"input": 1, key: 7}, {"prompt_tokens": 8, "cached_tokens": 7})
+        for key in ("input_cached_tokens", "input_cache_read", "cache_read_input_tokens", "cached_content_token_count")
+    ),
+    *(
+        ({"input": 1, key: 7}, {"prompt_tokens": 8, "cache_write_tokens": 7})
+        for key in ("input_cache_creation", "cache_creation_input_tokens", "cache_write_tokens")
+    ),
     ({"input": 1, "input_cache_creation_5m": 7}, {"prompt_tokens": 8, "cache_write_tokens": 7, "cache_write_5m": 7}),
     ({"input": 1, "input_cache_creation_1h": 7}, {"prompt_tokens": 8, "cache_write_tokens": 7, "cache_write_1h": 7}),
-    *(({"output": 1, key: 7}, {"completion_tokens": 8, "reasoning_tokens": 7}) for key in ("output_reasoning_tokens", "output_reasoning", "reasoning_tokens")),
+    *(
+        ({"output": 1, key: 7}, {"completion_tokens": 8, "reasoning_tokens": 7})
+        for key in ("output_reasoning_tokens", "output_reasoning", "reasoning_tokens")
+    ),
     *(({"input": 1, key: 7}, {"prompt_tokens": 8, "audio_input": 7}) for key in ("input_audio", "input_audio_tokens")),
-    *(({"output": 1, key: 7}, {"completion_tokens": 8, "audio_output": 7}) for key in ("output_audio", "output_audio_tokens")),
+    *(
+        ({"output": 1, key: 7}, {"completion_tokens": 8, "audio_output": 7})
+        for key in ("output_audio", "output_audio_tokens")
+    ),
     ({"input": 1, "input_cached_audio_tokens": 7}, {"prompt_tokens": 8, "audio_cached": 7, "cached_tokens": 7}),
     ({"input": 1, "input_image": 7}, {"prompt_tokens": 8, "image_input": 7}),
     ({"input": 1, "web_search_queries": 7}, {"prompt_tokens": 1, "web_search_queries": 7}),
@@ -268,9 +286,15 @@ ALIASES: list[tuple[dict[str, int], dict[str, int]]] = [
     ({"input": 1, "input_some_new_kind": 7}, {"prompt_tokens": 8, "input_some_new_kind": 7}),
     ({"input": 5, "output": 6, "total": 11}, {"prompt_tokens": 5, "completion_tokens": 6, "total_tokens": 11}),
     # The write count is the whole of its breakdown only where the total says so.
-    ({"input": 1, "input_cache_creation": 9, "input_cache_creation_5m": 4}, {"prompt_tokens": 14, "cache_write_tokens": 13, "cache_write_5m": 4}),
-    ({"input": 1, "input_cache_creation": 9, "input_cache_creation_5m": 4, "total": 10}, {"prompt_tokens": 10, "cache_write_tokens": 9, "cache_write_5m": 4, "total_tokens": 10}),
-]  # fmt: skip
+    (
+        {"input": 1, "input_cache_creation": 9, "input_cache_creation_5m": 4},
+        {"prompt_tokens": 14, "cache_write_tokens": 13, "cache_write_5m": 4},
+    ),
+    (
+        {"input": 1, "input_cache_creation": 9, "input_cache_creation_5m": 4, "total": 10},
+        {"prompt_tokens": 10, "cache_write_tokens": 9, "cache_write_5m": 4, "total_tokens": 10},
+    ),
+]
 
 
 @pytest.mark.parametrize(("usage", "expected"), ALIASES)
@@ -281,39 +305,66 @@ def test_disjoint_usage_keys(usage: dict[str, int], expected: dict[str, int]) ->
 RAW_USAGE: list[tuple[dict[str, Any], dict[str, int]]] = [
     (
         {
-            "prompt_tokens": 10, "completion_tokens": 20, "total_tokens": 30,
+            "prompt_tokens": 10,
+            "completion_tokens": 20,
+            "total_tokens": 30,
             "prompt_tokens_details": {"cached_tokens": 3, "audio_tokens": 1},
             "completion_tokens_details": {"reasoning_tokens": 4, "audio_tokens": 2},
         },
         {
-            "prompt_tokens": 10, "completion_tokens": 20, "total_tokens": 30, "cached_tokens": 3, "audio_input": 1,
-            "reasoning_tokens": 4, "audio_output": 2,
+            "prompt_tokens": 10,
+            "completion_tokens": 20,
+            "total_tokens": 30,
+            "cached_tokens": 3,
+            "audio_input": 1,
+            "reasoning_tokens": 4,
+            "audio_output": 2,
         },
     ),
     (
-        {"input_tokens": 10, "output_tokens": 20, "input_tokens_details": {"cached_tokens": 3}, "output_tokens_details": {"reasoning_tokens": 4}},
+        {
+            "input_tokens": 10,
+            "output_tokens": 20,
+            "input_tokens_details": {"cached_tokens": 3},
+            "output_tokens_details": {"reasoning_tokens": 4},
+        },
         {"prompt_tokens": 10, "completion_tokens": 20, "cached_tokens": 3, "reasoning_tokens": 4},
     ),
     (
-        {"usageMetadata": {"promptTokenCount": 10, "candidatesTokenCount": 20, "thoughtsTokenCount": 5, "cachedContentTokenCount": 3}},
+        {
+            "usageMetadata": {
+                "promptTokenCount": 10,
+                "candidatesTokenCount": 20,
+                "thoughtsTokenCount": 5,
+                "cachedContentTokenCount": 3,
+            }
+        },
         {"prompt_tokens": 10, "completion_tokens": 25, "cached_tokens": 3, "reasoning_tokens": 5},
     ),
     (
         {
-            "input_tokens": 10, "output_tokens": 20, "cache_read_input_tokens": 3, "cache_creation_input_tokens": 7,
+            "input_tokens": 10,
+            "output_tokens": 20,
+            "cache_read_input_tokens": 3,
+            "cache_creation_input_tokens": 7,
             "cache_creation": {"ephemeral_5m_input_tokens": 5, "ephemeral_1h_input_tokens": 2},
             "server_tool_use": {"web_search_requests": 1},
         },
         {
-            "prompt_tokens": 20, "completion_tokens": 20, "cached_tokens": 3, "cache_write_tokens": 7,
-            "cache_write_5m": 5, "cache_write_1h": 2, "web_search_queries": 1,
+            "prompt_tokens": 20,
+            "completion_tokens": 20,
+            "cached_tokens": 3,
+            "cache_write_tokens": 7,
+            "cache_write_5m": 5,
+            "cache_write_1h": 2,
+            "web_search_queries": 1,
         },
     ),
     (
         {"inputTokens": 10, "outputTokens": 20, "cacheReadInputTokens": 3, "cacheWriteInputTokens": 4},
         {"prompt_tokens": 17, "completion_tokens": 20, "cached_tokens": 3, "cache_write_tokens": 4},
     ),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("usage", "expected"), RAW_USAGE)

@@ -32,7 +32,7 @@ class Sender:
         content_type = headers.pop("content_type", JSON)
         raw = body if isinstance(body, bytes) else orjson.dumps(body)
         sent = {"Authorization": f"Bearer {self.key}", **headers.pop("headers", {})}
-        return Client().post(path, raw, content_type=content_type, headers=sent, **headers)  # type: ignore[return-value]
+        return Client().post(path, raw, content_type=content_type, headers=sent, CONTENT_TYPE=content_type, **headers)  # type: ignore[return-value]
 
     def change(self, **settings: Any) -> None:
         Project.objects.filter(pk=self.project.pk).update(**settings)
@@ -56,4 +56,10 @@ def stored(table: str = "span") -> list[dict[str, Any]]:
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT * FROM {table} ORDER BY trace_id, span_id, start_time")
         names = [column.name for column in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    for row in rows:
+        row.update({name: orjson.loads(row[name]) for name in _JSON_COLUMNS & row.keys() if row[name] is not None})
+    return rows
+
+
+_JSON_COLUMNS = frozenset({"attributes", "events", "labels", "usage"})
