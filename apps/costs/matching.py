@@ -24,10 +24,11 @@ _REGION = re.compile(r"^(?:us|eu|ap|apac|au|ca|jp|in|sa|me|af|us-gov|global)\.(?
 
 
 class Entry(NamedTuple):
-    """A model in the price list, and whose list it stands in."""
+    """A model in the price list, and whose list it stands in; `lent` where another provider was asked for it."""
 
     provider: Provider
     model: ModelInfo
+    lent: bool = False
 
     @property
     def name(self) -> str:
@@ -59,7 +60,7 @@ def _in_lists(provider_id: str, name: str) -> Entry | None:
     for candidate in (provider_id, *(price_list()[provider_id].fallback_model_providers or ())):
         found = _in_list(candidate, name) if candidate in price_list() else None
         if found is not None:
-            return found
+            return found._replace(lent=candidate != provider_id)
     return None
 
 

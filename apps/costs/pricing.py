@@ -216,6 +216,8 @@ def _prices_at(entry: Entry, moment: datetime, tier: str | None) -> ModelPrice |
     """The price that holds at a moment; None where the tier has a price of its own that is not listed."""
     if tier is None:
         return entry.model.get_prices(moment)
+    if entry.lent:
+        return None  # the maker's tiers are not those of whoever sells its model
     for context in _SPECIAL[tier]:
         for variant in entry.model.price_variants or ():
             holds = variant.constraint is None or variant.constraint.active(moment)

@@ -132,6 +132,7 @@ def test_a_batch_costs_half() -> None:
         ("no_usage", call("gpt-4o", Usage(), "openai")),
         ("no_price_for_usage", call("text-embedding-3-small", Usage(1, other={"web_search_queries": 1}), "openai")),
         ("no_price_for_tier", call("gpt-4o", Usage(1, 1), "openai", tier="flex")),
+        ("no_price_for_tier", call("gpt-4o", Usage(1, 1), "azure", tier="batch")),
         ("usage_out_of_range", call("gpt-4o", Usage(10**18, 1), "openai")),
     ],
 )
