@@ -164,7 +164,7 @@ def _server(name: str, server: Postgres | Valkey, stop_signal: signal.Signals, g
         server.prepare()
         return server.start()
 
-    hushed = ("Memory overcommit", "signal-handler", "bye bye")
+    hushed = ("Memory overcommit", "the database system is starting up", "signal-handler", "bye bye")
     return Service(
         name, _SERVERS, start, server.ready, stop_signal=stop_signal, grace_seconds=grace_seconds, hushed=hushed
     )

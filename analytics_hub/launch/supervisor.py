@@ -161,7 +161,8 @@ class Supervisor:
             for running in group:
                 _ask_to_end(running)
             for running in group:
-                _end(running, self._impatient)
+                if not _end(running, self._impatient):
+                    self._say(f"{running.service.name} did not end by itself and was killed")
         self._running.clear()
 
     def _impatient(self) -> bool:
@@ -174,15 +175,17 @@ def _ask_to_end(running: _Running) -> None:
         running.process.send_signal(running.service.stop_signal)
 
 
-def _end(running: _Running, impatient: Callable[[], bool]) -> None:
-    """Wait for the grace period, then leave nothing of the group."""
+def _end(running: _Running, impatient: Callable[[], bool]) -> bool:
+    """Wait for the grace period, then leave nothing of the group; whether the leader ended by itself."""
     deadline = time.monotonic() + running.service.grace_seconds
     if running.service.stage == 99:
         _ask_to_end(running)
     while running.process.poll() is None and time.monotonic() < deadline and not impatient():
         time.sleep(0.02)
+    ended = running.process.poll() is not None
     signal_group(running.process, signal.SIGKILL)
     running.process.wait()
+    return ended
 
 
 def _describe(code: int) -> str:

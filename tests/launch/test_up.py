@@ -15,6 +15,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -30,14 +31,24 @@ SETTINGS = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "ENVIRONMENT", "HUB_PROCE
 class Up:
     """A running `manage.py up`, with what it prints."""
 
-    def __init__(self, data_dir: Path, *, port: int = 0, user: int | None = None, python: str = sys.executable) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        port: int = 0,
+        user: int | None = None,
+        python: str = sys.executable,
+        command: tuple[str, ...] = (),
+        **settings: str,
+    ) -> None:
         self.data_dir, self.port = data_dir, port or free_port()
         environment = {name: value for name, value in os.environ.items() if name not in SETTINGS}
         environment |= {"HUB_DATA_DIR": str(data_dir), "WEB_WORKERS": "1", "WORKER_CONCURRENCY": "1"}
         # The packages, for an interpreter that is not the virtual environment's; their own settings need a home.
         environment |= {"PYTHONPATH": str(Path(pytest.__file__).parents[1]), "HOME": str(data_dir.parent)}
+        environment |= {"API_PORT": str(self.port), **settings}
         self.process = subprocess.Popen(
-            [python, "manage.py", "up", "--port", str(self.port)],
+            command or (python, "manage.py", "up", "--port", str(self.port)),
             cwd=ROOT,
             env=environment,
             stdout=subprocess.PIPE,
@@ -67,7 +78,7 @@ class Up:
         return value
 
     def end(self, number: signal.Signals) -> int:
-        """Send the signal to the supervisor; its exit code once nothing that it started is left."""
+        """Send the signal to the process started here; its exit code once nothing below it is left."""
         family = descendants(self.process.pid)
         self.process.send_signal(number)
         code = self.process.wait(40)
@@ -207,6 +218,34 @@ def test_what_dies_is_started_again(data_dir: Path) -> None:
 
     wait_for(answers, hub.text)
     assert hub.end(signal.SIGTERM) == 0
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_make_up_ends_with_make(data_dir: Path, number: signal.Signals) -> None:
+    """Also on a SIGINT for make alone, which make does not pass on."""
+    make = ("make", "--old-file", ".venv/.installed", f"BIN={Path(sys.executable).parent}", "up")
+    hub = Up(data_dir, command=make).ready()
+    assert hub.end(number) != 0
+    assert not (data_dir / "runtime.json").exists()
+
+
+def test_given_servers_are_used_and_nothing_is_embedded(data_dir: Path) -> None:
+    database, redis = os.environ["DATABASE_URL"], os.environ["REDIS_URL"]
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("create database given")
+    try:
+        given = urlsplit(database)._replace(path="/given").geturl()
+        hub = Up(data_dir, DATABASE_URL=given, REDIS_URL=redis).ready()
+        assert hub.runtime()["database_url"] == given
+        family = descendants(hub.process.pid)
+        assert not named(family, "postgres\0-D")
+        assert not named(family, "valkey-server")
+        assert hub.end(signal.SIGTERM) == 0
+    finally:
+        with psycopg.connect(database, autocommit=True) as connection:
+            connection.execute("drop database given with (force)")
+    assert not (data_dir / "servers").exists()
 
 
 def test_a_port_in_use_is_named(data_dir: Path) -> None:
