@@ -178,7 +178,7 @@ def test_rows_without_ids_are_stored_once_whatever_the_batches(
 
 
 def test_a_database_that_is_away_is_waited_for(acme: Sender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importing.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
     failures = iter([True, True])
 
     def sometimes(rows: Any) -> Any:

@@ -194,6 +194,7 @@ def test_lone_surrogates_and_nan_are_mended(acme: Sender) -> None:
 
 
 MOMENT = 1_767_225_600
+NO_TIMES: list[Any] = [None, "", "soon", "0001-01-01T00:00:00Z", True, -5, 0, math.nan, math.inf, 10**40, [], {}]
 TIMES: list[tuple[Any, int]] = [
     ("2026-01-01T00:00:00Z", MOMENT * 10**9),
     ("2026-01-01T01:00:00.000001+01:00", MOMENT * 10**9 + 1_000),
@@ -205,7 +206,7 @@ TIMES: list[tuple[Any, int]] = [
     (MOMENT * 1_000, MOMENT * 10**9),
     (MOMENT * 1_000_000 + 1, MOMENT * 10**9 + 1_000),
     (MOMENT * 10**9 + 1, MOMENT * 10**9 + 1),
-    *((bad, 0) for bad in (None, "", "soon", "0001-01-01T00:00:00Z", True, -5, 0, math.nan, math.inf, 10**40, [], {})),
+    *((bad, 0) for bad in NO_TIMES),
 ]
 
 
