@@ -78,7 +78,7 @@ def _database_options(query: str) -> dict[str, Any]:
     if PROCESS == "web":
         # Only here: Celery closes the connection after each task, and a prefork child must not inherit a pool.
         low, high = HUB.database_min_connections, HUB.database_max_connections
-        options["pool"] = {"min_size": min(low, high), "max_size": high, "timeout": 5}
+        options["pool"] = {"min_size": min(low, high), "max_size": high, "timeout": 3}
     return options
 
 

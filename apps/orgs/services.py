@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from apps.orgs.authentication import secret_hash
 from apps.orgs.models import ApiKey, Membership, Organization, Project, Role, User
@@ -92,6 +92,9 @@ def organization_bootstrap(*, organization: str, project: str, email: str, passw
 
     Safe to repeat: what exists is left as it is (a known user's password too), only the key is new each time.
     """
+    with connection.cursor() as cursor:
+        # Two of these at once would each find nothing there.
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('hub.bootstrap'))")
     tenant, new_tenant = _organization(organization)
     place = Project.objects.filter(organization=tenant, slug=project).first()
     new_place = place is None

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import time_machine
+from django.db import connection
 from django.http import HttpRequest
 from django.test import Client, RequestFactory
 from django.utils import timezone
@@ -208,6 +210,21 @@ def test_bootstrap_is_idempotent_but_for_the_key(db: None) -> None:
     assert (Organization.objects.count(), Project.objects.count(), Membership.objects.count()) == (1, 1, 1)
     assert User.objects.get().check_password("one")
     assert Membership.objects.get().role == Role.ADMIN
+
+
+@pytest.mark.django_db(transaction=True)
+def test_bootstraps_at_the_same_time_make_one_organization() -> None:
+    def bootstrap(_: int) -> tuple[str, ...]:
+        try:
+            named = {"organization": "acme", "project": "default", "email": "ada@acme.example"}
+            return organization_bootstrap(**named, password="x").created
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(bootstrap, range(4)))
+    assert sorted(made, key=len) == [(), (), (), ("organization", "project", "user", "membership")]
+    assert ApiKey.objects.count() == 4
 
 
 def test_a_view_refuses_in_the_envelope(world: World, client: Client) -> None:
