@@ -15,18 +15,11 @@ from django.db.backends.utils import CursorWrapper
 from apps.metrics import compile_timescale
 from apps.metrics.ranges import Ranges, minute_of, minutes_in, moment_of
 from apps.metrics.rollups import ROLLUPS, Rollup
-from apps.orgs.models import Project
-from apps.traces.storage import raw_floor
+from apps.traces.storage import project_floors, raw_floor
 
 # Retention may run beside a refresh that took its clock reading earlier: the refresh stays this far off the edge.
 MARGIN = timedelta(minutes=5)
 DELETE_BATCH = 20_000
-
-
-def raw_days() -> dict[int, int]:
-    """Projects with a raw retention of their own, in days."""
-    own = Project.objects.filter(raw_retention_days__isnull=False)
-    return {project: days for project, days in own.values_list("pk", "raw_retention_days") if days is not None}
 
 
 def kept_days(rollup: Rollup, *, aggregates: bool) -> int:
@@ -37,7 +30,7 @@ def kept_days(rollup: Rollup, *, aggregates: bool) -> int:
     """
     days: int = getattr(settings.HUB, rollup.retention)
     if aggregates and rollup.name == "usage_1m":
-        return max(days, max([settings.HUB.raw_retention_days, *raw_days().values()]) + 2)
+        return max(days, settings.HUB.raw_retention_days + 2)
     return days
 
 
@@ -70,15 +63,26 @@ class Floors:
         return buckets.within(lo=-(-self.cells[name] // width) * width)
 
 
-def floors(now: datetime, *, aggregates: bool) -> Floors:
-    def floor(days: int) -> int:
-        return minute_of(now - timedelta(days=days) + MARGIN) + 1
+def _project_floors(moment: datetime) -> dict[int, datetime]:
+    """The raw floors of projects with one of their own; what went under a shorter setting does not come back."""
+    found = project_floors("span", moment)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT project_id, floor FROM retention_floor WHERE relation = 'span' AND project_id <> 0")
+        for project, floor in cursor.fetchall():
+            found[project] = max(floor, found.get(project, floor))
+    return found
 
-    raw = minute_of(raw_floor(now + MARGIN))
+
+def floors(now: datetime, *, aggregates: bool) -> Floors:
+    moment = now + MARGIN
+    raw = minute_of(raw_floor(moment))
     return Floors(
-        raw={project: max(raw, floor(days)) for project, days in raw_days().items()},
+        raw={project: max(raw, minute_of(floor)) for project, floor in _project_floors(moment).items()},
         raw_default=raw,
-        cells={name: floor(kept_days(rollup, aggregates=aggregates)) for name, rollup in ROLLUPS.items()},
+        cells={
+            name: minute_of(moment - timedelta(days=kept_days(rollup, aggregates=aggregates))) + 1
+            for name, rollup in ROLLUPS.items()
+        },
     )
 
 
