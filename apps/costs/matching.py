@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from apps.costs.providers import infer_provider, normalise_provider, price_list_of
 
 if TYPE_CHECKING:
-    from genai_prices.types import ModelInfo, Provider
+    from genai_prices.types import MatchLogic, ModelInfo, Provider
 
+_DEPTH = 4  # prefixes; `publishers/google/models/` are three
 _VERSION = re.compile(r":\d+$")
 _BEDROCK_VERSION = re.compile(r"-v\d+(?::\d+)?$")
 _DATE = re.compile(r"[-@](?:20\d{2}-?(?:0[1-9]|1[0-2])-?(?:0[1-9]|[12]\d|3[01])|latest|default)$")
+_COMPACT_DATE = re.compile(r"-(20\d{2})(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?=-|:|$)")
 _REGION = re.compile(r"^(?:us|eu|ap|apac|au|ca|jp|in|sa|me|af|us-gov|global)\.(?=[a-z0-9]+\.)")
 
 
@@ -43,16 +45,52 @@ def price_list() -> dict[str, Provider]:
     return {provider.id: provider for provider in providers}
 
 
+class _Index(NamedTuple):
+    """A provider's models for looking up: by id, by names that must be equal, and by clauses in the list's order."""
+
+    ids: dict[str, ModelInfo]
+    equal: dict[str, int]
+    clauses: list[tuple[int, MatchLogic]]
+
+
 @cache
-def _ids(provider_id: str) -> dict[str, ModelInfo]:
-    models = price_list()[provider_id].models
-    return {model.id.lower(): model for model in models}
+def _index(provider_id: str) -> _Index:
+    """Most aliases are plain names: found in a dictionary, they need not be tried one after another."""
+    from genai_prices.types import ClauseEquals, ClauseOr
+
+    made = _Index({}, {}, [])
+    for position, model in enumerate(price_list()[provider_id].models):
+        made.ids.setdefault(model.id.lower(), model)
+        for clause in model.match.or_ if isinstance(model.match, ClauseOr) else [model.match]:
+            if isinstance(clause, ClauseEquals):
+                made.equal.setdefault(clause.equals.lower(), position)
+            else:
+                made.clauses.append((position, clause))
+    return made
+
+
+def _alias(index: _Index, name: str) -> int | None:
+    """The position of the first model that answers to a name."""
+    equal = index.equal.get(name)
+    for position, clause in index.clauses:
+        if equal is not None and position >= equal:
+            break
+        if clause.is_match(name):
+            return position
+    return equal
 
 
 def _in_list(provider_id: str, name: str) -> Entry | None:
-    provider = price_list()[provider_id]
-    model = _ids(provider_id).get(name) or provider.find_model(name)
-    return Entry(provider, model) if model is not None else None
+    provider, index = price_list()[provider_id], _index(provider_id)
+    model = index.ids.get(name)
+    if model is not None:
+        return Entry(provider, model)
+    # Some senders write a date without hyphens that the list writes with them.
+    for text in dict.fromkeys((name, _COMPACT_DATE.sub(r"-\1-\2-\3", name))):
+        position = _alias(index, text)
+        if position is not None:
+            return Entry(provider, provider.models[position])
+    return None
 
 
 def _in_lists(provider_id: str, name: str) -> Entry | None:
@@ -65,11 +103,12 @@ def _in_lists(provider_id: str, name: str) -> Entry | None:
 
 
 def _without_prefixes(name: str) -> Iterator[tuple[str, str]]:
-    """`a/b/c` gives (a, b/c) and (b, c): what is left, and the prefix just before it."""
-    head, slash, rest = name.partition("/")
-    while slash and rest:
-        yield head, rest
-        head, slash, rest = rest.partition("/")
+    """`a/b/c` gives (a, b/c) and (b, c): what is left, and the prefix just before it. No deeper than names go."""
+    for _ in range(_DEPTH):
+        head, slash, name = name.partition("/")
+        if not slash or not name:
+            return
+        yield head, name
 
 
 def forms(model: str) -> list[tuple[str | None, str]]:

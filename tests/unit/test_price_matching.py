@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from apps.costs.matching import find, forms, price_list
+from apps.costs.matching import _in_list, find, forms, price_list
 from apps.costs.providers import infer_provider, normalise_provider, price_list_of
+
+NAMES = sorted({model.id for provider in price_list().values() for model in provider.models})
 
 
 @pytest.mark.parametrize(
@@ -59,6 +63,21 @@ def test_every_listed_model_finds_itself() -> None:
         if (found := find(provider.id, model.id)) is None or found.model is not model
     ]
     assert missed == []
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.sampled_from(NAMES), st.sampled_from(["", "-20260102", "-2026-01-02", "-latest", "x", ":0"]), st.data())
+def test_aliases_are_found_as_the_price_list_finds_them(name: str, tail: str, data: st.DataObject) -> None:
+    provider = data.draw(st.sampled_from(sorted(price_list().values(), key=lambda provider: provider.id)))
+    wanted = name.lower() + tail
+    found = _in_list(provider.id, wanted)
+    if found is not None and found.model.id.lower() == wanted:
+        return
+    assert (found and found.model) is provider.find_model(wanted)
+
+
+def test_a_name_of_many_parts_is_not_tried_to_its_end() -> None:
+    assert len(forms("a/" * 200 + "b")) <= 5
 
 
 def test_the_region_is_stripped_last() -> None:
