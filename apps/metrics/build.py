@@ -15,13 +15,14 @@ from apps.metrics.rollups import RAW, ROLLUPS, WIDTHS, Level, Rollup
 
 # Most spans that start in an hour are in within this time after it: cells that read the raw hour wait.
 STRAGGLERS = timedelta(minutes=2)
+HEAVY_REQUESTS = 500_000
 LEVELS: tuple[Level, ...] = ("1m", "15m", "1h", "1d")
 # Where finished buckets of a level are looked for: any billable span has a cell there.
 WITNESS: dict[Level, str] = {"15m": "usage_1m", "1h": "usage_1m", "1d": "usage_project_1h"}
 
 
-def new_watermarks(now: datetime, old: dict[str, datetime]) -> dict[str, datetime]:
-    """How far each rollup's buckets are over; never less than before."""
+def new_watermarks(now: datetime, old: dict[str, datetime], held: frozenset[str] = frozenset()) -> dict[str, datetime]:
+    """How far each rollup's buckets are over; never less than before, and no more than before for those `held`."""
     new: dict[str, datetime] = {}
     for level in LEVELS:
         for name, rollup in ROLLUPS.items():
@@ -30,8 +31,25 @@ def new_watermarks(now: datetime, old: dict[str, datetime]) -> dict[str, datetim
             straggling = timedelta(0) if level == "1m" else STRAGGLERS
             limit = now - straggling if rollup.source == RAW else new[rollup.source]
             width = minutes_in(rollup.width)
-            new[name] = max(old[name], moment_of(minute_of(limit) // width * width))
+            over = moment_of(minute_of(limit) // width * width)
+            new[name] = old[name] if name in held else max(old[name], over)
     return new
+
+
+def to_hold(cursor: CursorWrapper, now: datetime, old: dict[str, datetime]) -> frozenset[str]:
+    """Raw-fed rollups that wait for a later pass: where the finished hours are heavy, one is built a pass.
+
+    The marks are folded in between, so that a heavy hour does not keep the writes of a minute waiting.
+    """
+    new = new_watermarks(now, old)
+    behind = [name for name, rollup in ROLLUPS.items() if rollup.source == RAW and rollup.level == "1h"]
+    behind = [name for name in behind if new[name] > old[name]]
+    if len(behind) < 2:
+        return frozenset()
+    bounds = {"lo": min(old[name] for name in behind), "hi": new[behind[0]]}
+    cursor.execute(compiler.requests_between(ROLLUPS[WITNESS["1d"]]), bounds)
+    heavy = cursor.fetchone()[0] >= HEAVY_REQUESTS
+    return frozenset(behind[1:]) if heavy else frozenset()
 
 
 def parameters(ranges: Ranges) -> dict[str, Any]:

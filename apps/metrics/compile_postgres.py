@@ -132,21 +132,34 @@ def insert_from_raw(rollups: list[Rollup]) -> str:
     return f"WITH {', '.join(steps)} SELECT (SELECT count(*) FROM r), {cells}"
 
 
-def projects_with_cells(rollup: Rollup, level: Level) -> str:
-    """(project, bucket of `level`) of the cells with `lo` <= bucket < `hi`, without reading other buckets.
-
-    The index leads with the project, so the projects are hopped through first.
-    """
-    name = rollup.name
+def _hop(name: str) -> str:
+    """The projects that have cells, hopped through by the index that leads with the project."""
     return f"""\
 WITH RECURSIVE p(project_id) AS (
     SELECT (SELECT project_id FROM {name} ORDER BY project_id LIMIT 1)
     UNION ALL
     SELECT (SELECT c.project_id FROM {name} c WHERE c.project_id > p.project_id ORDER BY c.project_id LIMIT 1)
     FROM p WHERE p.project_id IS NOT NULL
-)
+)"""
+
+
+def projects_with_cells(rollup: Rollup, level: Level) -> str:
+    """(project, bucket of `level`) of the cells with `lo` <= bucket < `hi`, without reading other buckets."""
+    return f"""\
+{_hop(rollup.name)}
 SELECT p.project_id, b.bucket FROM p CROSS JOIN LATERAL (
-    SELECT DISTINCT {bucket_sql(level, "c.bucket")} AS bucket FROM {name} c
+    SELECT DISTINCT {bucket_sql(level, "c.bucket")} AS bucket FROM {rollup.name} c
+    WHERE c.project_id = p.project_id AND c.bucket >= %(lo)s AND c.bucket < %(hi)s
+    OFFSET 0
+) b"""
+
+
+def requests_between(rollup: Rollup) -> str:
+    """The requests of all projects in the buckets with `lo` <= bucket < `hi`."""
+    return f"""\
+{_hop(rollup.name)}
+SELECT coalesce(sum(b.requests), 0) FROM p CROSS JOIN LATERAL (
+    SELECT sum(c.requests) AS requests FROM {rollup.name} c
     WHERE c.project_id = p.project_id AND c.bucket >= %(lo)s AND c.bucket < %(hi)s
     OFFSET 0
 ) b"""

@@ -16,13 +16,14 @@ from django.db.backends.utils import CursorWrapper
 from psycopg import errors
 
 from apps.metrics import compile_timescale, ledger, retention
-from apps.metrics.build import Build, new_watermarks, touched_days
+from apps.metrics.build import Build, new_watermarks, to_hold, touched_days
 from apps.metrics.ledger import RefreshReport
 from apps.metrics.ranges import Ranges, minute_of, minutes_in, moment_of, moments
 from apps.metrics.rollups import ROLLUPS
 from apps.traces.summary import refresh_traces
 
-MARKS_A_PASS = 50_000
+MARKS_READ = 50_000
+MARKS_A_PASS = 5_000
 MINUTES_A_PASS = 2_880
 DAY_MINUTES = 1440
 HOLD = timedelta(seconds=30)
@@ -156,7 +157,9 @@ def _fold(cursor: CursorWrapper, now: datetime, hold: timedelta, *, aggregates: 
     floors = retention.floors(now, aggregates=aggregates)
     marked = floors.raw_kept(Ranges.of(marks.rows))
     changed = floors.raw_kept(Ranges.of(refresh_traces(cursor, moments(marked), floors=floors.raw_moments())))
-    build = Build(cursor, floors, marked | changed, old, new_watermarks(now, old))
+    held = to_hold(cursor, now, old)
+    marks.more |= bool(held)
+    build = Build(cursor, floors, marked | changed, old, new_watermarks(now, old, held))
     if aggregates:
         build.external = frozenset(compile_timescale.AGGREGATES)
         build.sources = compile_timescale.SOURCES
@@ -175,22 +178,22 @@ def _refresh_aggregates(run: int, build: Build) -> None:
 
 
 def read_marks(cursor: CursorWrapper, now: datetime, hold: timedelta) -> Marks:
-    """The oldest marks, as many as a pass can take on."""
+    """The oldest marks, as many as a pass can take on, and all those of the same minutes."""
     over = moment_of(minute_of(now))
     cursor.execute(
         "SELECT id, project_id, lo, hi, created_at FROM span_mark "
         "WHERE hi <= %s OR created_at <= clock_timestamp() - %s * interval '1 second' ORDER BY id LIMIT %s",
-        [over, hold.total_seconds(), MARKS_A_PASS + 1],
+        [over, hold.total_seconds(), MARKS_READ + 1],
     )
     rows = cursor.fetchall()
-    marks = Marks(more=len(rows) > MARKS_A_PASS)
+    marks = Marks(more=len(rows) > MARKS_READ)
     budget, seen = MINUTES_A_PASS, set[tuple[int, datetime, datetime]]()
-    for number, project, lo, hi, created_at in rows[:MARKS_A_PASS]:
+    for number, project, lo, hi, created_at in rows[:MARKS_READ]:
         row = (project, lo, hi)
         cost = 0 if row in seen else minute_of(hi) - minute_of(lo)
-        if cost > budget and marks.ids:
+        if row not in seen and marks.ids and (cost > budget or len(marks.ids) >= MARKS_A_PASS):
             marks.more = True
-            break
+            continue
         marks.ids.append(number)
         if cost > budget:
             row = _cut(marks, project, lo, hi, created_at)

@@ -190,3 +190,27 @@ def test_a_late_root_moves_its_childrens_cells() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT DISTINCT environment FROM latency_1d")
         assert cursor.fetchall() == [("prod",)]
+
+
+def test_heavy_hours_are_built_one_kind_a_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    write([span_row(user_id="u", session_id="s", ttft_us=5, start_us=T0_US - n * HOUR_US) for n in range(30)])
+    refresh(T0 + timedelta(minutes=31))
+    with monkeypatch.context() as patch:
+        patch.setattr("apps.metrics.build.HEAVY_REQUESTS", 1)
+        report = refresh(T0 + timedelta(minutes=33), limit=timedelta(0))
+        assert (report.passes, report.more) == (1, True)
+        assert {watermark("users_1h"), watermark("latency_1h")} == {
+            T0.replace(minute=0, second=0, microsecond=0) + timedelta(hours=hours) for hours in (0, 1)
+        }
+        assert refresh(T0 + timedelta(minutes=33)).passes == 4
+    assert len({watermark(name) for name in ("users_1h", "sessions_1h", "latency_1h", "ttft_1h", "errors_1h")}) == 1
+    assert _sum("users_1h", "requests") == _sum("sessions_project_1h", "requests") == 30
+
+
+def test_a_pass_takes_all_marks_of_its_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
+    for n in range(12):
+        write([span_row(start_us=T0_US + n % 3 * MINUTE_US)])
+    monkeypatch.setattr("apps.metrics.refresh.MARKS_A_PASS", 2)
+    report = refresh(LATER)
+    assert (report.passes, report.marks, marks()) == (2, 12, 0)
+    assert _sum("usage_1m", "requests") == 12
