@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
+from genai_prices.types import ClauseStartsWith
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.costs.matching import _in_list, find, forms, price_list
+from apps.costs.matching import _alias, _in_list, _Index, find, forms, price_list
 from apps.costs.providers import infer_provider, normalise_provider, price_list_of
 
 NAMES = sorted({model.id for provider in price_list().values() for model in provider.models})
@@ -74,6 +78,36 @@ def test_aliases_are_found_as_the_price_list_finds_them(name: str, tail: str, da
     if found is not None and found.model.id.lower() == wanted:
         return
     assert (found and found.model) is provider.find_model(wanted)
+
+
+def texts(clause: Any) -> Iterator[str]:
+    """The names and beginnings that a clause of the price list knows."""
+    for part in getattr(clause, "or_", None) or getattr(clause, "and_", None) or [clause]:
+        if part is not clause:
+            yield from texts(part)
+    for field in ("equals", "starts_with", "contains", "ends_with"):
+        text = getattr(clause, field, None)
+        if text:
+            yield text.lower()
+
+
+def test_every_name_in_the_price_list_is_found_as_the_price_list_finds_it() -> None:
+    wrong = []
+    for provider in price_list().values():
+        for name in sorted({name for model in provider.models for name in texts(model.match)}):
+            found = _in_list(provider.id, name)
+            listed = provider.find_model(name)
+            if (found and found.model) is not listed and (found is None or found.model.id.lower() != name):
+                wrong.append((provider.id, name))
+    assert wrong == []
+
+
+@pytest.mark.parametrize(("clause_at", "found"), [(0, 0), (2, 1)])
+def test_of_two_models_that_answer_to_a_name_the_first_is_meant(clause_at: int, found: int) -> None:
+    index = _Index({}, {"abc": 1}, [(clause_at, ClauseStartsWith("ab"))])
+    assert _alias(index, "abc") == found
+    assert _alias(index, "abd") == clause_at
+    assert _alias(index, "x") is None
 
 
 def test_a_name_of_many_parts_is_not_tried_to_its_end() -> None:
