@@ -35,7 +35,7 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy analytics_hub apps celery_worker tests bench manage.py
 	$(BIN)/lint-imports
-	$(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/python -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
 
 bench: $(INSTALLED)
@@ -53,6 +53,7 @@ $(BIN)/python:
 
 $(INSTALLED): $(BIN)/python pyproject.toml requirements.lock
 	@echo "Installing into $(VENV) (half a minute) ..."
+	-@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip setuptools wheel
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[$(EXTRAS)]'
 	@touch $@
 
