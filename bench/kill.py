@@ -19,6 +19,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import psycopg
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -120,7 +121,7 @@ def reconcile(hub: Hub) -> tuple[int, str]:
     return result.returncode, (result.stdout + result.stderr).strip()[-2000:]
 
 
-def wreck(hub: Hub, *, kills: int, pause: float, senders: int = 3) -> dict[str, object]:
+def wreck(hub: Hub, *, kills: int, pause: float, senders: int = 3) -> dict[str, Any]:
     """Kill `kills` times during ingest; return what was counted afterwards."""
     stop = threading.Event()
     clients = [Sender(hub.port, hub.api_key, seed) for seed in range(senders)]

@@ -88,7 +88,10 @@ def batches(database_url: str, project_id: int, *, content: int, count: int = 8)
         encoder = encode.CopyEncoder(connection)
         return [
             _batch(
-                encoder, _rows(project_id, Template(random.Random(seed), spans=SPANS, content=content).stamp(random))
+                encoder,
+                _rows(
+                    project_id, Template(random.Random(seed), spans=SPANS, content=content).stamp(random.Random(seed))
+                ),
             )
             for seed in range(count)
         ]

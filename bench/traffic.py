@@ -114,7 +114,8 @@ def request(rng: random.Random, *, spans: int, content: int, start_ns: int) -> b
             span.status.code = 2
             span.status.message = "rate limited"
             span.attributes.append(KeyValue(key="error.type", value=_value("rate_limit")))
-    return message.SerializeToString()
+    encoded: bytes = message.SerializeToString()
+    return encoded
 
 
 def requests(count: int, *, seed: int, spans: int = 100, content: int = 1000, age: float = 5.0) -> Iterator[bytes]:

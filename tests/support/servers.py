@@ -25,6 +25,7 @@ from analytics_hub.launch.process import free_port, signal_group
 from analytics_hub.launch.valkey import Valkey
 
 WORKER = "PYTEST_XDIST_WORKER"
+PREFIX = "hub-tests-of-"
 
 
 def _await(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
@@ -35,6 +36,14 @@ def _await(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Pat
         time.sleep(0.05)
 
 
+def _sweep() -> None:
+    """Remove what runs left that were killed: their servers went with them, their folders did not."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*"):
+        owner = folder.name.removeprefix(PREFIX).partition("-")[0]
+        if not Path("/proc", owner).exists() and Path("/proc/self").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 class TestServers:
     """The servers of one run, in a folder that goes with them."""
 
@@ -42,7 +51,8 @@ class TestServers:
 
     def __init__(self) -> None:
         self.account = server_account()
-        self.folder = Path(tempfile.mkdtemp(prefix="hub-tests-"))
+        _sweep()
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
         self.account.own(self.folder)
         self.processes: list[tuple[subprocess.Popen[bytes], signal.Signals]] = []
         atexit.register(self.stop)
