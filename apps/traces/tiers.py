@@ -29,7 +29,17 @@ def _scalar(connection: BaseDatabaseWrapper, sql: str) -> Any:
 
 
 def detect(connection: BaseDatabaseWrapper) -> Tier:
-    """The tier of this database as it is now: the extension must be created here, not only on offer."""
+    """The tier that this database is used at.
+
+    The extension must be created here, not only on offer; where it came after the tables, they stay what they are
+    until `manage.py storage upgrade` has moved them.
+    """
+    plain = "SELECT 1 FROM pg_class WHERE oid = to_regclass('span') AND relkind = 'p'"
+    return Tier.POSTGRES if _scalar(connection, plain) else offered(connection)
+
+
+def offered(connection: BaseDatabaseWrapper) -> Tier:
+    """The tier that the extensions in this database allow."""
     if _scalar(connection, "SELECT 1 FROM pg_extension WHERE extname = 'timescaledb'") is None:
         return Tier.POSTGRES
     # A session learns the licence only once the extension's library is loaded, which any use of it does.
@@ -43,7 +53,7 @@ def install_extension(connection: BaseDatabaseWrapper) -> Tier:
     A server that has the extension's files but does not preload its library ends the session of whoever tries to
     create it, so the loader's own setting must be there first.
     """
-    if detect(connection) is Tier.POSTGRES and _scalar(
+    if offered(connection) is Tier.POSTGRES and _scalar(
         connection,
         "SELECT 1 FROM pg_available_extensions a, pg_settings s"
         " WHERE a.name = 'timescaledb' AND s.name = 'timescaledb.disable_load'",
@@ -53,4 +63,4 @@ def install_extension(connection: BaseDatabaseWrapper) -> Tier:
                 cursor.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
         except DatabaseError:
             return Tier.POSTGRES  # not allowed to: plain tables serve as well
-    return detect(connection)
+    return offered(connection)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from io import StringIO
 from typing import Any
 
 import pytest
 import time_machine
+from django.core.management import CommandError, call_command
 from django.db import connection, connections
 
 from apps.orgs.models import Organization, Project
@@ -194,3 +197,25 @@ def test_a_partition_that_was_detached_comes_back_with_its_rows() -> None:
     assert Span.objects.count() == 0
     storage.prepare(T0)
     assert Span.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_the_status_names_tier_tables_and_days() -> None:
+    _written(T0)
+    out = StringIO()
+    call_command("storage", "status", "--json", stdout=out)
+    status = json.loads(out.getvalue())
+    assert status["tier"] == storage.tier()
+    assert set(status["tables"]) == {"span", "span_content", "span_mark", "trace"}
+    assert status["tables"]["span"]["newest_data_day"] == "2026-11-05"
+    assert status["tables"]["span"]["bytes"] > 0
+    text = StringIO()
+    call_command("storage", "status", stdout=text)
+    assert f"tier: {storage.tier()}" in text.getvalue()
+
+
+@pytest.mark.django_db
+def test_without_the_extension_there_is_nothing_to_upgrade_to() -> None:
+    _only_plain()
+    with pytest.raises(CommandError, match="does not offer"):
+        call_command("storage", "upgrade")
