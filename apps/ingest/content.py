@@ -6,10 +6,11 @@ from typing import Any, Final
 
 import orjson
 
-from apps.ingest.attribute_map import CONTENT_EVENTS, DETAIL_EVENTS, INDEXED, MESSAGE_EVENTS, TTFT_EVENTS
+from apps.ingest.attribute_map import INDEXED
 from apps.ingest.convert import content, text
 from apps.ingest.mapping import Hits, Table, collect
 from apps.ingest.raw import Attributes, RawEvent, RawSpan
+from apps.ingest.vocabulary import CONTENT_EVENTS, DETAIL_EVENTS, MESSAGE_EVENTS, TTFT_EVENTS
 
 MAX_SLOTS: Final = 10_000
 _MAX_PATH: Final = 16

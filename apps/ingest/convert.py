@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import orjson
 
-from apps.ingest.attribute_map import KINDS, LEVELS, VERCEL_KINDS
+from apps.ingest.vocabulary import KINDS, LEVELS, VERCEL_KINDS
 
 MAX_TOKENS: Final = 10**12
 MAX_COST_USD: Final = 10**6

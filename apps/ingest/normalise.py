@@ -14,7 +14,7 @@ import orjson
 from apps.costs.providers import infer_provider, normalise_provider
 from apps.ingest import content as contents
 from apps.ingest import usage as usages
-from apps.ingest.attribute_map import AGENT_OPERATIONS, BILLABLE_KINDS, LABELS, VERCEL_KINDS, WRAPPER_NAMES
+from apps.ingest.attribute_map import LABELS
 from apps.ingest.clean import mend_json
 from apps.ingest.convert import money, text
 from apps.ingest.finishing import (
@@ -27,6 +27,7 @@ from apps.ingest.finishing import (
 )
 from apps.ingest.mapping import collect
 from apps.ingest.raw import Drop, RawSpan
+from apps.ingest.vocabulary import AGENT_OPERATIONS, BILLABLE_KINDS, VERCEL_KINDS, WRAPPER_NAMES
 from apps.ingest.work import (
     ATTRIBUTES_CUT,
     EXCLUSIVE_USAGE,

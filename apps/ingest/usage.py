@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from apps.ingest.attribute_map import USAGE_KEYS
 from apps.ingest.convert import MAX_TOKENS, token
+from apps.ingest.vocabulary import USAGE_KEYS
 
 Counts = dict[str, int]
 EXTRAS: Final = (
