@@ -13,7 +13,7 @@ from typing import Literal
 from apps.metrics.components import MEASURES, Measure
 
 Source = Literal["components", "distinct", "percentile"]
-Output = Literal["integer", "number", "rate", "ms", "usd"]
+Output = Literal["integer", "number", "rate", "ms", "usd", "text"]
 
 AGGREGATIONS: tuple[str, ...] = ("sum", "avg", "min", "max", "count", "stddev", "p50", "p90", "p95", "p99")
 PERCENTILES: dict[str, int] = {"p50": 50, "p90": 90, "p95": 95, "p99": 99}
@@ -202,3 +202,13 @@ def _distinct() -> list[Metric]:
 
 
 CATALOGUE: dict[str, Metric] = {metric.name: metric for metric in _entries()}
+# What reports ask for beside the catalogue; no client can name these.
+INTERNAL: dict[str, Metric] = {
+    "error_sample": Metric(
+        "error_sample",
+        "text",
+        "The message of one error of a group.",
+        "min",
+        {"min": Formula("components", "text", "sample_message", ("sample_message",))},
+    )
+}

@@ -67,9 +67,7 @@ def _positions(count: int) -> str:
 
 
 def _raw_filter(rollup: Rollup) -> str:
-    conditions = [rollup.where] if rollup.where else []
-    conditions += [f"s.{name} IS NOT NULL" for name in rollup.ids if name in ("user_id", "session_id")]
-    return f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    return f" WHERE {rollup.where}" if rollup.where else ""
 
 
 def aggregate_raw(rollup: Rollup, source: str) -> str:

@@ -38,6 +38,7 @@ OUTPUTS: dict[Output, Callable[[Any], Any]] = {
     "ms": lambda value: round(float(value), 6),
     "rate": lambda value: round(float(value), 9),
     "usd": _money,
+    "text": str,
 }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,17 +18,6 @@ from apps.metrics.spec import (
     QuerySpec,
     check_range,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class SummarySpec:
-    """The question of the summary: a range, the range before it or none, filters."""
-
-    scope: Scope
-    start: datetime
-    end: datetime
-    filters: tuple[Filter, ...]
-    compare: bool
 
 
 def series_from_query(source: Mapping[str, str], scope: Scope, now: datetime) -> QuerySpec:
@@ -68,17 +56,24 @@ def question_from_body(body: Any, scope: Scope, now: datetime) -> QuerySpec:
     return _build(problems, fields, references, groups, filters, scope, now, default_interval=None)
 
 
-def summary_from_query(source: Mapping[str, str], scope: Scope, now: datetime) -> SummarySpec:
-    """`GET /api/v1/metrics/summary`."""
+def summary_from_query(source: Mapping[str, str], scope: Scope, now: datetime) -> tuple[QuerySpec, bool]:
+    """`GET /api/v1/metrics/summary`: range and filters, and whether to compare."""
     problems = Problems()
     start, end = problems.take(lambda: params.time_range(source, now, params.SUMMARY_RANGE), (now, now))
     filters = problems.take(lambda: params.filters_from_query(source), ())
-    compare = problems.take(
-        lambda: params.flag(source.get("compare_previous_period", "true"), "compare_previous_period"), True
-    )
+    wish = source.get("compare_previous_period", "true")
+    compare = problems.take(lambda: params.flag(wish, "compare_previous_period"), True)
     problems.check()
     check_range(start, end, None)
-    return SummarySpec(scope, start, end, filters, compare)
+    _projects(scope, ())
+    return QuerySpec(
+        organization_id=scope.organization_id,
+        project_ids=tuple(sorted(scope.projects.values())),
+        start=start,
+        end=end,
+        metrics=(),
+        filters=filters,
+    ), compare
 
 
 def _named(names: list[str], aggregation: str | None) -> tuple[MetricRef, ...]:

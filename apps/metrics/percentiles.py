@@ -19,10 +19,11 @@ from apps.metrics.components import GAMMA, ZERO_BIN
 
 _HEADER = 20  # dimensions, null flag, element type, length, lower bound: five integers
 _EMPTY = 12
+_INT4_ARRAY, _INT8_ARRAY = 1007, 1016  # object ids that every PostgreSQL has
 _INT4 = np.dtype([("size", ">i4"), ("value", ">i4")])
 _INT8 = np.dtype([("size", ">i4"), ("value", ">i8")])
-# Groups times bins that are laid out as one dense table; larger answers are done in blocks.
-_BLOCK = 2_000_000
+# So many groups are laid out as one dense table of at most 2,184 bins (all of bigint): 17 MB.
+_BLOCK = 1_000
 
 Cells = tuple[NDArray[np.int64], NDArray[np.int64]]
 
@@ -48,8 +49,8 @@ class Int8ArrayLoader(_ArrayLoader):
 
 def load_arrays(cursor: psycopg.Cursor[Any]) -> None:
     """Have this cursor give integer arrays without NULLs as numpy arrays."""
-    cursor.adapters.register_loader("int4[]", Int4ArrayLoader)
-    cursor.adapters.register_loader("int8[]", Int8ArrayLoader)
+    cursor.adapters.register_loader(_INT4_ARRAY, Int4ArrayLoader)
+    cursor.adapters.register_loader(_INT8_ARRAY, Int8ArrayLoader)
 
 
 def bin_values(bins: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -61,13 +62,8 @@ def bin_values(bins: NDArray[np.int64]) -> NDArray[np.float64]:
 def percentiles(groups: Sequence[Sequence[Cells]], ranks: Sequence[int]) -> list[list[float | None]]:
     """For every group of cells the percentiles (ranks in percent) in milliseconds; None for an empty group."""
     answers: list[list[float | None]] = []
-    at = 0
-    while at < len(groups):
-        bins = [b for cells in groups[at:] for b, _ in cells[:1] if len(b)]
-        width = 2 + max((int(b[-1]) for b in bins), default=0) - min((int(b.min()) for b in bins), default=0)
-        size = max(1, min(len(groups) - at, _BLOCK // max(width, 512)))
-        answers += _block(groups[at : at + size], ranks)
-        at += size
+    for at in range(0, len(groups), _BLOCK):
+        answers += _block(groups[at : at + _BLOCK], ranks)
     return answers
 
 

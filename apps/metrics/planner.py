@@ -113,6 +113,8 @@ def _kind(formula: Formula, dimensions: frozenset[str]) -> Kind:
         return "latency" if formula.value == "latency" else "ttft"
     if formula.source == "distinct":
         return "users" if formula.id == "user_id" else "sessions"
+    if "error_type" in dimensions:
+        return "errors"
     if "user_id" in dimensions:
         return "users"
     return "sessions" if "session_id" in dimensions else "usage"

@@ -35,7 +35,8 @@ class Rollup:
     Args:
         level: the width of its buckets, which are aligned to UTC.
         source: the finer rollup it can be built from, or "raw".
-        ids: the column beyond the dimensions (`user_id`, `session_id`: never NULL; `error_type`: may be NULL).
+        ids: the column beyond the dimensions (`user_id`, `session_id` or `error_type`). NULL is a value like any
+            other, so that the groups of an answer add up to the whole; distinct counts leave it out.
         components: what a cell holds; empty for histograms, which hold `bins integer[]` (ascending) and
             `counts bigint[]` of `value`.
         value: the raw column a histogram bins.

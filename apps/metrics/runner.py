@@ -91,6 +91,8 @@ def answer_in(cursor: psycopg.Cursor[Any], spec: QuerySpec) -> Answer:
 
 def _run(cursor: psycopg.Cursor[Any], chosen: Plan) -> _Values:
     values = _Values()
+    if not finish.key_width(chosen.spec):
+        values.by_key[()] = {}  # the whole range is one row, be it empty
     for part in chosen.parts:
         if part.kind == "histogram":
             found = _run_histogram(cursor, chosen, part)

@@ -13,7 +13,7 @@ from apps.metrics.rollups import ROLLUPS, Rollup
 FROZEN = Path(__file__).resolve().parent / "migrations" / "sql"
 
 COLUMN_TYPES = {"bucket": "timestamptz", "project_id": "integer"}
-NEVER_NULL = frozenset({"bucket", "project_id", "user_id", "session_id", "requests", "errors", "bins", "counts"})
+NEVER_NULL = frozenset({"bucket", "project_id", "requests", "errors", "bins", "counts"})
 
 LEDGER = """\
 CREATE TABLE rollup_state (

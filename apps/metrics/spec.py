@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from apps.common.errors import ApiError
 from apps.metrics import buckets
 from apps.metrics.buckets import Buckets
-from apps.metrics.catalog import CATALOGUE, Formula
+from apps.metrics.catalog import CATALOGUE, INTERNAL, Formula
 
 Fill = Literal["none", "zero", "null"]
 FilterOp = Literal["eq", "ne", "in", "not_in"]
@@ -48,7 +48,8 @@ class MetricRef:
 
     @property
     def formula(self) -> Formula:
-        return CATALOGUE[self.metric].formulas[self.aggregation]
+        entry = CATALOGUE.get(self.metric) or INTERNAL[self.metric]
+        return entry.formulas[self.aggregation]
 
 
 @dataclass(frozen=True, slots=True)

@@ -284,11 +284,12 @@ def _percentile(context: _Context, plan: Plan, part: Part) -> Statement:
     """Nearest-rank percentiles, exact, in one pass over raw spans."""
     ranks = [ref.formula.percent / 100 for ref in part.references]
     bound = context.params.bind(ranks, "double precision[]")
-    values: dict[bool, Sequence[str]] = {
-        True: [f"percentile_disc({bound}) WITHIN GROUP (ORDER BY s.{part.value}) AS ranks"],
-        False: [],
-    }
-    select = _selects(context, part, values)[0]
+    ranked = f"percentile_disc({bound}) WITHIN GROUP (ORDER BY s.{part.value}) AS ranks"
+    source, where = _segment_from(context, part.segments[0])
+    keys = context.keys(raw=True)
+    # As in histograms, a group in which no span has the value is no group of this part.
+    where += f" AND s.{part.value} IS NOT NULL"
+    select = f"SELECT {', '.join([*keys, ranked])} FROM {source} WHERE {where}{_grouping(keys)}"
     names = context.key_names
     columns = tuple(ref.alias for ref in part.references)
     picked = [f"ranks[{i + 1}]::double precision / 1000 AS {_quoted(name)}" for i, name in enumerate(columns)]
