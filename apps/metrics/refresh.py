@@ -179,16 +179,20 @@ def _refresh_aggregates(run: int, build: Build) -> None:
 
 def read_marks(cursor: CursorWrapper, now: datetime, hold: timedelta) -> Marks:
     """The oldest marks, as many as a pass can take on, and all those of the same minutes."""
-    over = moment_of(minute_of(now))
     cursor.execute(
-        "SELECT id, project_id, lo, hi, created_at FROM span_mark "
-        "WHERE hi <= %s OR created_at <= clock_timestamp() - %s * interval '1 second' ORDER BY id LIMIT %s",
-        [over, hold.total_seconds(), MARKS_READ + 1],
+        "SELECT id, project_id, lo, hi, created_at, created_at <= clock_timestamp() - %s * interval '1 second' "
+        "FROM span_mark ORDER BY id LIMIT %s",
+        [hold.total_seconds(), MARKS_READ + 1],
     )
     rows = cursor.fetchall()
     marks = Marks(more=len(rows) > MARKS_READ)
+    over = moment_of(minute_of(now))
+    # Once one mark of a minute under way is due, its whole minute is redone: then all its marks may go.
+    due = {row[1] for row in rows if row[5]}
     budget, seen = MINUTES_A_PASS, set[tuple[int, datetime, datetime]]()
-    for number, project, lo, hi, created_at in rows[:MARKS_READ]:
+    for number, project, lo, hi, created_at, _ in rows[:MARKS_READ]:
+        if hi > over and project not in due:
+            continue
         row = (project, lo, hi)
         cost = 0 if row in seen else minute_of(hi) - minute_of(lo)
         if row not in seen and marks.ids and (cost > budget or len(marks.ids) >= MARKS_A_PASS):

@@ -31,6 +31,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.timescale)
+            if os.environ.get("TEST_DATABASE_URL"):
+                # Asked for here, since a fixture that is only asked for on the way starts a transaction all the same.
+                item.add_marker(pytest.mark.django_db(transaction=True))
             # One worker then starts the server, not each.
             item.add_marker(pytest.mark.xdist_group("timescale"))
 
@@ -121,7 +124,6 @@ def timescale(request: pytest.FixtureRequest, django_db_blocker: Any, settings: 
     with django_db_blocker.unblock():
         native = suite_is_on_timescale()
     if native:
-        request.getfixturevalue("transactional_db")
         _clear()
         yield connections["default"]
         _clear()
