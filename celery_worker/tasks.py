@@ -24,4 +24,5 @@ def prepare_storage() -> None:
 @shared_task
 def drop_expired() -> None:
     retention.drop_expired(datetime.now(UTC))
+    retention.compress(datetime.now(UTC))
     expire_cells(datetime.now(UTC))
