@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from celery import shared_task
+from django.conf import settings
 
+from apps.ingest import dead_letters
 from apps.metrics.refresh import refresh_live
 from apps.metrics.retention import expire_cells
 from apps.traces import retention, storage
@@ -26,3 +28,4 @@ def drop_expired() -> None:
     retention.drop_expired(datetime.now(UTC))
     retention.compress(datetime.now(UTC))
     expire_cells(datetime.now(UTC))
+    dead_letters.expire(retention_days=settings.HUB.raw_retention_days)

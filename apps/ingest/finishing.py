@@ -18,6 +18,7 @@ from apps.ingest.work import (
     DIMENSION_CUT,
     REDACTED,
     TEXT_REPAIRED,
+    TOKENS_ESTIMATED,
     Work,
 )
 
@@ -40,6 +41,24 @@ def set_content(work: Work) -> Drop | None:
         row.output = row.output or values.get("trace_output")
     if raw.links:
         work.hits.rest["links"] = raw.links
+    return None
+
+
+def estimate_tokens(work: Work) -> Drop | None:
+    """Where the installation wants it: counts that a call did not report, at four characters a token, and marked."""
+    row = work.row
+    if not work.rules.estimate_tokens or not row.billable:
+        return None
+    if row.total_tokens is not None and row.prompt_tokens is None and row.completion_tokens is None:
+        return None  # the sum is known, and an estimate of its parts would not add up to it
+    if row.prompt_tokens is None and row.input:
+        row.prompt_tokens = (len(row.input) + 3) // 4
+        work.flags |= TOKENS_ESTIMATED
+    if row.completion_tokens is None and row.output and row.kind == "llm":
+        row.completion_tokens = (len(row.output) + 3) // 4
+        work.flags |= TOKENS_ESTIMATED
+    if work.flags & TOKENS_ESTIMATED:
+        row.total_tokens = (row.prompt_tokens or 0) + (row.completion_tokens or 0)
     return None
 
 
@@ -125,6 +144,7 @@ def _framed(work: Work, span: bytes) -> bytes | None:
         work.flags |= TEXT_REPAIRED
     if shared and work.rules.redactor is not None:
         shared = orjson.dumps(work.rules.redactor.value(orjson.loads(shared)))
+        work.flags |= REDACTED if work.rules.redactor.hit else 0
     if not span:
         return shared or None
     return b'{"span":' + span + (b"," + shared[1:] if shared else b"}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from itertools import islice
 from typing import Any, Final, NamedTuple
@@ -21,6 +22,7 @@ from apps.ingest.raw import Attributes
 
 MAX_ATTRIBUTES: Final = 2_000
 INDEXED_PREFIXES: Final = tuple(INDEXED)
+_INDEXED_KEY: Final = re.compile(rf"(?:{'|'.join(map(re.escape, INDEXED))})\d")
 
 Target = tuple[str, int, Callable[[Any], Any]]
 Table = dict[str, tuple[Target, ...]]
@@ -79,7 +81,7 @@ def collect(attributes: Attributes, table: Table) -> Hits:
     for key, value in islice(attributes.items(), MAX_ATTRIBUTES) if cut else attributes.items():
         targets = table.get(key)
         if targets is None:
-            if key.startswith(INDEXED_PREFIXES):
+            if key.startswith(INDEXED_PREFIXES) and _INDEXED_KEY.match(key):
                 indexed.append((key, value))
             else:
                 rest[key] = value

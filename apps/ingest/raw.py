@@ -115,6 +115,7 @@ REASONS: Mapping[str, str] = {
     "invalid_parent_span_id": "The parent span id is too long or (OTLP) not 8 bytes as 16 hex digits.",
     "missing_timestamp": "The span has neither a start nor an end.",
     "older_than_retention": "The span starts before the raw retention of its project.",
+    "unstorable": "The database refuses a value; a fault of ours, logged as such.",
     "in_the_future": "The span starts more than 24 hours ahead.",
 }
 

@@ -8,7 +8,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+import psycopg
 from django.conf import settings
+from django.db import DataError
 
 from apps.costs.pricing import Usage, price
 from apps.ingest import dead_letters
@@ -57,6 +59,7 @@ def rules_for(project: ProjectSettings, *, now_ns: int | None = None) -> Rules:
         now_ns=time.time_ns() if now_ns is None else now_ns,
         max_content=settings.HUB.ingest_max_content_bytes,
         redactor=redactor_for(project.redact_patterns, project.redact_custom),
+        estimate_tokens=settings.HUB.estimate_tokens,
     )
 
 
@@ -69,6 +72,7 @@ def normalise_all(raws: Iterable[RawSpan], rules: Rules) -> tuple[list[SpanRow],
         if isinstance(row, Drop):
             dropped.append((raw, row))
         else:
+            row.scratch["raw"] = raw
             rows.append(row)
     return rows, dropped
 
@@ -117,6 +121,28 @@ def _price(row: SpanRow, unpriced: Counter[tuple[str, str]]) -> None:
     row.total_cost, row.prompt_cost, row.completion_cost = priced.total_cost, priced.prompt_cost, priced.completion_cost
 
 
+def store(rows: Sequence[SpanRow]) -> tuple[int, list[tuple[RawSpan, Drop]]]:
+    """Write rows; how many are stored, and those that PostgreSQL refuses as data.
+
+    No such row is known. Were there one, it must not keep its whole batch out, which its sender would send again and
+    again: halves are tried until it is alone.
+    """
+    if not rows:
+        return 0, []
+    try:
+        write(rows)
+    except (psycopg.DataError, DataError):
+        if len(rows) > 1:
+            half = len(rows) // 2
+            (first, refused), (second, also_refused) = store(rows[:half]), store(rows[half:])
+            return first + second, refused + also_refused
+        logger.exception("a span of project %d cannot be stored", rows[0].project_id)
+        raw = rows[0].scratch["raw"]
+        assert isinstance(raw, RawSpan)
+        return 0, [(raw, Drop("unstorable", "the database refuses a value of the span"))]
+    return len(rows), []
+
+
 def ingest(project: ProjectSettings, raw_spans: Sequence[RawSpan], *, source: str | None = "otlp") -> Receipt:
     """Normalise, price and store a batch; what the receipt calls accepted is durable.
 
@@ -131,9 +157,9 @@ def ingest(project: ProjectSettings, raw_spans: Sequence[RawSpan], *, source: st
     rules = rules_for(project)
     rows, dropped = normalise_all(raw_spans, rules)
     warnings = price_rows(rows)
-    if rows:
-        write(rows)
+    stored, unstorable = store(rows)
+    dropped += unstorable
     rejected = [Rejection(raw.index, drop.reason, drop.message, raw.trace_id, raw.span_id) for raw, drop in dropped]
     if dropped and source is not None:
         dead_letters.keep(project, dropped, rules, source=source)
-    return Receipt(len(rows), rejected, warnings)
+    return Receipt(stored, rejected, warnings)

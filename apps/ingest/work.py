@@ -28,6 +28,7 @@ EXCLUSIVE_USAGE: Final = int(Flag.EXCLUSIVE_USAGE)
 NUMBER_DROPPED: Final = int(Flag.NUMBER_DROPPED)
 REDACTED: Final = int(Flag.REDACTED)
 CONTENT_OFF: Final = int(Flag.CONTENT_OFF)
+TOKENS_ESTIMATED: Final = int(Flag.TOKENS_ESTIMATED)
 
 _NO_VALUES: Final[dict[str, Any]] = {}
 
@@ -50,11 +51,18 @@ class ProjectSettings(Protocol):
 class Rules:
     """What holds for every span of a batch: the project's settings, worked out once."""
 
-    __slots__ = ("max_content", "newest_ns", "oldest_ns", "project_id", "redactor", "store_content")
+    __slots__ = ("estimate_tokens", "max_content", "newest_ns", "oldest_ns", "project_id", "redactor", "store_content")
 
     def __init__(
-        self, project: ProjectSettings, *, now_ns: int, max_content: int, redactor: Redactor | None = None
+        self,
+        project: ProjectSettings,
+        *,
+        now_ns: int,
+        max_content: int,
+        redactor: Redactor | None = None,
+        estimate_tokens: bool = False,
     ) -> None:
+        self.estimate_tokens = estimate_tokens
         self.project_id = project.id
         self.store_content = project.store_content
         self.redactor = redactor

@@ -139,3 +139,9 @@ def test_openinference_failed_call_names_its_model_in_its_parameters() -> None:
     row = row_of({"openinference.span.kind": "LLM", "llm.invocation_parameters": '{"model":"gpt-4o"}'})
     assert row.model == "gpt-4o"
     assert "llm.invocation_parameters" in attributes_of(row)
+
+
+def test_only_numbered_keys_are_dotted_lists() -> None:
+    row = row_of({"gen_ai.prompt.version": "v", "llm.input_messages.note": "n"})
+    assert row.input is None
+    assert attributes_of(row) == {"gen_ai.prompt.version": "v", "llm.input_messages.note": "n"}

@@ -7,16 +7,19 @@ import time
 from typing import Any
 
 import orjson
+import psycopg
 import pytest
+from django.conf import settings
 from django.db import DatabaseError
 
-from apps.ingest import dead_letters, otlp_json
+from apps.ingest import dead_letters, otlp_json, service
 from apps.ingest.dead_letters import decode_payload, encode_payload
 from apps.ingest.models import DeadLetter
 from apps.ingest.redrive import redrive
 from apps.ingest.service import ingest
 from apps.orgs.projects import IngestProject, ingest_project
 from apps.traces.columns import Flag
+from apps.traces.writer import write
 from tests.ingest.build import json_request, json_span, raw_span, rules
 from tests.ingest.world import Sender, stored
 
@@ -209,3 +212,43 @@ def test_dead_letters_expire(acme: Sender) -> None:
     send(project_of(acme), CALL, traceId="x")
     assert dead_letters.expire(retention_days=1) == 0
     assert dead_letters.expire(retention_days=0) == 1
+
+
+def test_a_row_that_the_database_refuses_does_not_keep_its_batch_out(
+    acme: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def picky(rows: Any) -> Any:
+        if any(row.name == "poison" for row in rows):
+            raise psycopg.DataError("invalid")
+        return write(rows)
+
+    monkeypatch.setattr(service, "write", picky)
+    now = time.time_ns()
+    spans = [
+        json_span(
+            CALL, spanId=f"{n:016x}", name="poison" if n == 5 else "n", startTimeUnixNano=now, endTimeUnixNano=now
+        )
+        for n in range(1, 12)
+    ]
+    receipt = ingest(project_of(acme), otlp_json.spans_of(json_request(spans)))
+    assert (receipt.accepted, [(r.index, r.reason) for r in receipt.rejected]) == (10, [(4, "unstorable")])
+    assert len(stored()) == 10
+    assert DeadLetter.objects.get().reason == "unstorable"
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_tokens_are_estimated_only_where_wanted(acme: Sender, monkeypatch: pytest.MonkeyPatch, wanted: bool) -> None:
+    monkeypatch.setattr(settings, "HUB", settings.HUB.model_copy(update={"estimate_tokens": wanted}))
+    call = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.request.model": "gpt-4o",
+        "input.value": "x" * 10,
+        "output.value": "y",
+    }
+    send(project_of(acme), call)
+    [row] = stored()
+    assert (row["prompt_tokens"], row["completion_tokens"], row["total_tokens"]) == (
+        (3, 1, 4) if wanted else (None,) * 3
+    )
+    assert bool(row["flags"] & Flag.TOKENS_ESTIMATED) == wanted
+    assert (row["total_cost"] is not None) == wanted
