@@ -19,7 +19,7 @@ from analytics_hub.launch.process import free_port
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def _database_url(name: str) -> str:
+def database_url(name: str) -> str:
     parts = urlsplit(os.environ["DATABASE_URL"])
     return urlunsplit(parts._replace(path=f"/{name}"))
 
@@ -29,7 +29,7 @@ def running_hub(database: dict[str, Any], log: Path) -> Iterator[str]:
     """The address of a web server on the database of these Django settings."""
     port = free_port()
     address = f"http://127.0.0.1:{port}"
-    environment = {**os.environ, "DATABASE_URL": _database_url(database["NAME"]), "HUB_PROCESS": "web"}
+    environment = {**os.environ, "DATABASE_URL": database_url(database["NAME"]), "HUB_PROCESS": "web"}
     command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--workers", "1", "--blocking-threads", "2", "--http", "1", "--no-ws", "--workers-kill-timeout", "5s"]
     with log.open("wb") as output:
