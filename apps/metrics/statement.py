@@ -313,7 +313,8 @@ def _histogram(context: _Context, plan: Plan, part: Part) -> Statement:
         where += f" AND {column} IS NOT NULL"
         grouped = f"SELECT {', '.join(inner)} FROM {source} WHERE {where}{_grouping(inner[:-1])}"
         outer = [*keys, "array_agg(bin) AS bins", "array_agg(n) AS counts"]
-        selects.append(f"SELECT {', '.join(outer)} FROM ({grouped}) b{_grouping(keys)}")
+        # Without keys there would be a row even of nothing, its arrays NULL.
+        selects.append(f"SELECT {', '.join(outer)} FROM ({grouped}) b{_grouping(keys)} HAVING count(*) > 0")
     columns = tuple(ref.alias for ref in part.references)
     return Statement(_union(selects), context.params.values, columns)
 

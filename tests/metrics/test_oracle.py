@@ -295,6 +295,15 @@ def test_filters_keep_null_where_they_exclude(exact: bool) -> None:
                     check(rows, spec)
 
 
+def test_a_histogram_of_nothing_in_raw() -> None:
+    row = span_row(start_us=us(NOW - timedelta(days=2)))
+    write([row])
+    refresh(NOW)
+    with histograms_preferred():
+        made = check([row], question([("duration", "p50"), ("ttft", "p50")], None))
+    assert made.plan.percentile_error > 0
+
+
 MOMENTS = st.one_of(
     st.sampled_from(EDGES),
     st.integers(0, 3 * 86_400_000).map(lambda ms: NOW - timedelta(milliseconds=ms)),
