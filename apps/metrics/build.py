@@ -89,6 +89,9 @@ class Build:
     _finished: dict[tuple[Level, datetime, datetime], Ranges] = field(default_factory=dict)
 
     def run(self) -> None:
+        # A few hundred ranges look like millions of spans to the planner, which then reads all traces or all cells
+        # of the time between them for a hash. One index probe a range and a span is the plan at every size.
+        self.cursor.execute("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off")
         for level in LEVELS:
             rollups = [rollup for rollup in ROLLUPS.values() if rollup.level == level]
             targets = {rollup.name: self._targets(rollup) for rollup in rollups}
