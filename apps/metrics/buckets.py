@@ -66,11 +66,6 @@ class Buckets:
         return not any((edge - EPOCH) % width for edge in self.edges)
 
 
-def count_at_most(start: datetime, end: datetime, interval: str) -> int:
-    """An upper bound on the number of buckets, without making them."""
-    return int((end - start) / STEPS[interval]) + 2
-
-
 def make(start: datetime, end: datetime, interval: str, zone: ZoneInfo = UTC_ZONE) -> Buckets:
     """The buckets of [start, end), aligned to the zone's clock."""
     if interval in ("1min", "5min", "15min", "1hour"):

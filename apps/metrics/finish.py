@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any
 
 from apps.common.errors import ApiError
+from apps.metrics.buckets import INTERVALS, STEPS
 from apps.metrics.catalog import Output
 from apps.metrics.spec import MAX_ROWS, QuerySpec
 from apps.metrics.statement import default_sort
@@ -76,9 +76,18 @@ def row(spec: QuerySpec, name: Key, values: Row) -> Row:
     return made
 
 
-def too_many(spec: QuerySpec) -> ApiError:
-    hint = "Set a limit, group by less, or ask for a coarser interval" if spec.interval else "Set a limit"
-    return ApiError(1205, f"The answer has more than {MAX_ROWS} rows. {hint}.", field="limit")
+class TooManyRows(Exception):
+    """The answer has more rows than one answer may have."""
+
+
+def too_many(spec: QuerySpec, groups: int) -> ApiError:
+    """Error 1205, with the finest interval at which so many groups make a short enough answer."""
+    span = spec.end - spec.start
+    coarser = INTERVALS[INTERVALS.index(spec.interval) + 1 :] if spec.interval else ()
+    fitting = next((name for name in coarser if groups * (span // STEPS[name] + 2) <= MAX_ROWS), None)
+    advice = f"interval {fitting} would fit" if fitting else "set a limit or group by less"
+    message = f"The answer has more than {MAX_ROWS} rows; {advice}."
+    return ApiError(1205, message, field="limit", details={"groups": groups, "fitting_interval": fitting})
 
 
 def finish(spec: QuerySpec, found: Mapping[Key, Row], previous: Mapping[Key, Row] | None) -> tuple[list[Row], int]:
@@ -91,7 +100,7 @@ def finish(spec: QuerySpec, found: Mapping[Key, Row], previous: Mapping[Key, Row
         rows.sort(key=lambda item, order=order: _rank(item[order.name], order.descending), reverse=order.descending)  # type: ignore[misc]
     total = len(rows)
     if spec.limit is None and total > MAX_ROWS:
-        raise too_many(spec)
+        raise TooManyRows
     return rows[: spec.limit], total
 
 
@@ -109,7 +118,7 @@ def _filled(spec: QuerySpec, found: Mapping[Key, Row]) -> Iterator[tuple[Key, Ro
     blank: Row = {ref.alias: 0 if spec.fill == "zero" else None for ref in spec.metrics}
     groups = dict.fromkeys(name[1:] for name in found) or ({(): None} if not spec.group_by else {})
     if len(groups) * len(spec.buckets.starts) > MAX_ROWS:
-        raise ApiError(1205, f"With gaps filled the answer has more than {MAX_ROWS} rows.", field="fill")
+        raise TooManyRows
     for index in range(len(spec.buckets.starts)):
         for group in groups:
             yield (index, *group), found.get((index, *group), blank)
@@ -143,7 +152,3 @@ def _holds(spec: QuerySpec, item: Row) -> bool:
         if not _HAVING[condition.op](exact, condition.value):
             return False
     return True
-
-
-def moment_of(value: datetime) -> str:
-    return value.strftime("%Y-%m-%dT%H:%M:%SZ")

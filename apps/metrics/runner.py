@@ -41,7 +41,7 @@ class _Values:
 
     by_key: dict[Key, Row] = field(default_factory=dict)
     finished: bool = False
-    total: int | None = None
+    total: int = 0
 
 
 @contextmanager
@@ -55,7 +55,8 @@ def snapshot() -> Iterator[psycopg.Cursor[Any]]:
     with transaction.atomic():
         raw = cast("psycopg.Connection[Any]", connection.connection)
         begin = "" if nested else "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; "
-        with psycopg.Cursor(raw) as cursor:
+        # Django's own cursors note broken connections; a bare one has to be watched for it.
+        with connection.wrap_database_errors, psycopg.Cursor(raw) as cursor:
             cursor.execute(f"{begin}SET LOCAL statement_timeout = {limit}".encode())
             yield cursor
 
@@ -74,13 +75,23 @@ def answer(spec: QuerySpec) -> Answer:
 
 def answer_in(cursor: psycopg.Cursor[Any], spec: QuerySpec) -> Answer:
     """Answer a question inside a snapshot that is already open."""
+    try:
+        return _answer(cursor, spec)
+    except finish.TooManyRows:
+        if spec.interval is None:
+            raise finish.too_many(spec, MAX_ROWS) from None
+    counting = replace(spec, interval=None, limit=1, fill="none", compare_to=None, having=(), sort=())
+    raise finish.too_many(spec, answer_in(cursor, counting).total_rows)
+
+
+def _answer(cursor: psycopg.Cursor[Any], spec: QuerySpec) -> Answer:
     chosen = plan(spec, read_state(cursor, spec))
     values = _run(cursor, chosen)
     if values.finished:
         rows = [finish.row(spec, key, found) for key, found in values.by_key.items()]
         if spec.limit is None and len(rows) > MAX_ROWS:
-            raise finish.too_many(spec)
-        return Answer(rows, chosen, len(rows) if values.total is None else values.total)
+            raise finish.TooManyRows
+        return Answer(rows, chosen, values.total)
     previous = None
     if spec.compare_to is not None:
         before = spec.shifted()
@@ -107,7 +118,7 @@ def _run_rows(cursor: psycopg.Cursor[Any], chosen: Plan, part: Part, values: _Va
     statement = compile_part(chosen, part)
     rows = _fetch(cursor, statement.sql, statement.params, chosen.spec)
     values.finished = statement.finished
-    if statement.total:
+    if statement.finished:
         values.total = rows[0][-1] if rows else 0
     width = finish.key_width(chosen.spec)
     outputs = [(ref.alias, finish.OUTPUTS[ref.formula.output]) for ref in part.references]
@@ -142,5 +153,5 @@ def _run_histogram(cursor: psycopg.Cursor[Any], chosen: Plan, part: Part) -> dic
 def _fetch(cursor: psycopg.Cursor[Any], sql: str, params: dict[str, Any], spec: QuerySpec) -> list[tuple[Any, ...]]:
     rows = cursor.execute(sql.encode(), params, prepare=False, binary=True).fetchall()
     if len(rows) > MAX_GROUPS_FETCHED:
-        raise finish.too_many(spec)
+        raise finish.TooManyRows
     return rows

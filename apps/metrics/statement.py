@@ -47,14 +47,12 @@ class Statement:
 
     Args:
         columns: what a row holds after the bucket (where there is one) and the dimensions.
-        total: whether the last column is the number of rows before the limit.
-        finished: conditions, order and limit have been applied.
+        finished: conditions, order and limit have been applied; a last column is the number of rows before the limit.
     """
 
     sql: str
     params: dict[str, Any]
     columns: tuple[str, ...]
-    total: bool = False
     finished: bool = False
 
 
@@ -199,13 +197,12 @@ def _components(context: _Context, plan: Plan, part: Part) -> Statement:
         formulas.append(f"{_formula(context, ref.formula.sql)} AS {_quoted(ref.alias)}")
     alone = len(plan.parts) == 1 and spec.compare_to is None and spec.fill == "none"
     tail = _tail(context, part) if alone else f" LIMIT {MAX_GROUPS_FETCHED + 1}"
-    total = alone and spec.limit is not None
     body = f"SELECT {', '.join([*names, *formulas])} FROM (\n{inner}\n) g"
     if alone:
-        body = f"SELECT *{', count(*) OVER () AS total_rows' if total else ''} FROM (\n{body}\n) f{tail}"
+        body = f"SELECT *, count(*) OVER () AS total_rows FROM (\n{body}\n) f{tail}"
     else:
         body += tail
-    return Statement(body, context.params.values, tuple(ref.alias for ref in part.references), total, alone)
+    return Statement(body, context.params.values, tuple(ref.alias for ref in part.references), alone)
 
 
 def _zero(name: str, sql: str) -> str:

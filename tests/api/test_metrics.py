@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 import time_machine
+from django.conf import settings
 
+from apps.metrics import state
 from apps.metrics.refresh import refresh
 from apps.traces.writer import write
 from tests.support.cells import clear_cells
@@ -269,3 +271,27 @@ def test_the_catalogue_lists_every_metric(world: World) -> None:
     assert entries["total_cost"]["unit"] == "usd"
     assert {"name": "1min", "max_range_days": 6} in body["intervals"]
     assert body["limits"] == {"metrics": 20, "group_by": 5, "buckets": 10000, "rows": 10000}
+
+
+def test_an_answer_that_is_too_long_names_an_interval_that_fits(world: World) -> None:
+    rows = [
+        span_row(project_id=world.default.pk, model=f"m{n % 100}", start_us=T0_US - n * 60_000_000)
+        for n in range(10_100)
+    ]
+    write(rows)
+    window = {"start_time": "2026-10-29T12:31:00Z", "end_time": "2026-11-05T12:31:00Z", "group_by": "model"}
+    answer = series(world, metrics="request_count", interval="5min", **window)
+    assert code(answer) == 1205
+    assert "interval 6hour would fit" in answer.json()["error"]["message"]
+    assert series(world, metrics="request_count", interval="6hour", **window).status_code == 200
+    short = series(world, metrics="request_count", interval="5min", limit="10", **window)
+    assert len(short.json()["data"]) == 10
+
+
+def test_a_statement_that_takes_too_long_is_cut_off(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings.HUB, "request_timeout_seconds", 0.05)
+    monkeypatch.setattr(state, "_STATE", f"SELECT pg_sleep(5) FROM ({state._STATE}) x")
+    answer = series(world, metrics="request_count")
+    assert (answer.status_code, code(answer)) == (504, 1800)
+    monkeypatch.undo()
+    assert series(world, metrics="request_count").status_code == 200

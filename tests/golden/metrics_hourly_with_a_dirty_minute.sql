@@ -1,4 +1,4 @@
-SELECT * FROM (
+SELECT *, count(*) OVER () AS total_rows FROM (
 SELECT bucket, requests AS "request_count", errors::double precision / nullif(requests, 0) AS "error_rate", requests::double precision / extract(epoch FROM least(bucket + %(p0)s::interval, %(p13)s::timestamptz) - greatest(bucket, %(p1)s::timestamptz))::double precision AS "throughput" FROM (
 SELECT bucket, coalesce(sum(u.requests)::bigint, 0) AS requests, coalesce(sum(u.errors)::bigint, 0) AS errors FROM (
   SELECT date_bin(%(p0)s::interval, c.bucket, %(p1)s::timestamptz) AS bucket, sum(c.requests)::bigint AS requests, sum(c.errors)::bigint AS errors FROM usage_project_1h c JOIN unnest(%(p4)s::timestamptz[], %(p5)s::timestamptz[]) AS r(low, high) ON c.bucket >= r.low AND c.bucket < r.high WHERE c.project_id = ANY(%(p2)s::integer[]) AND c.bucket >= %(p1)s::timestamptz AND c.bucket < %(p3)s::timestamptz GROUP BY 1
