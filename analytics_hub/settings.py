@@ -74,7 +74,8 @@ PROCESS = os.environ.get("HUB_PROCESS", "")
 
 def _database_options(query: str) -> dict[str, Any]:
     options: dict[str, Any] = {"application_name": f"analytics-hub{'-' if PROCESS else ''}{PROCESS}"}
-    options.update({"connect_timeout": 5, **dict(parse_qsl(query))})
+    # The planner's estimates for many-way joins over partitions are far off: compiling such plans took seconds.
+    options.update({"connect_timeout": 5, "options": "-c jit=off", **dict(parse_qsl(query))})
     if PROCESS == "web":
         # Only here: Celery closes the connection after each task, and a prefork child must not inherit a pool.
         low, high = HUB.database_min_connections, HUB.database_max_connections
