@@ -30,6 +30,7 @@ class Hub:
     api_key: str
     project_id: int
     process: subprocess.Popen[bytes]
+    environment: dict[str, str]
 
 
 def free_port() -> int:
@@ -82,7 +83,13 @@ def running_hub(**settings: str) -> Iterator[Hub]:
             made = bootstrap(environment)
             runtime = json.loads((data_dir / "runtime.json").read_text())
             yield Hub(
-                port, data_dir, runtime["database_url"], str(made["api_key"]), int(str(made["project_id"])), process
+                port,
+                data_dir,
+                runtime["database_url"],
+                str(made["api_key"]),
+                int(str(made["project_id"])),
+                process,
+                environment,
             )
         finally:
             process.send_signal(signal.SIGTERM)

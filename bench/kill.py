@@ -116,8 +116,7 @@ def reconcile(hub: Hub) -> tuple[int, str]:
     now = datetime.now(UTC)
     command = [sys.executable, "manage.py", "reconcile", "--start", (now - timedelta(hours=3)).isoformat()]
     command += ["--end", (now + timedelta(minutes=1)).isoformat()]
-    environment = {**os.environ, "HUB_DATA_DIR": str(hub.data_dir)}
-    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    result = subprocess.run(command, cwd=ROOT, env=hub.environment, capture_output=True, text=True, check=False)
     return result.returncode, (result.stdout + result.stderr).strip()[-2000:]
 
 

@@ -40,7 +40,8 @@ app.conf.update(
     enable_utc=True,
     timezone="UTC",
 )
-app.conf["CELERY_DB_REUSE_MAX"] = 1000
+# Celery closes the database connection after every task, and that is wanted: one kept open (CELERY_DB_REUSE_MAX) stays
+# in use after the server has restarted, and every further task fails on it.
 
 
 @worker_process_init.connect
