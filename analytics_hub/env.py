@@ -26,8 +26,6 @@ class Env(BaseSettings):
     environment: Literal["development", "test", "production"] = "development"
     secret_key: str = Field(default="", max_length=1024)
     allowed_hosts: str = "*"
-    cors_origins: str = ""
-    trusted_proxies: str = ""
     hub_data_dir: Path = BASE_DIR / ".hub"
     app_host: str = "127.0.0.1"
     api_port: int = Field(default=8000, ge=1, le=65535)
