@@ -7,13 +7,12 @@ from typing import Any
 
 from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.dispatch import Signal
 
 from apps.traces import encode, schema, storage, tiers
 from apps.traces.columns import IDENTITY
 
-# Sent with `connection` when all rows have moved, for whoever keeps tables of another kind on TimescaleDB.
-upgraded = Signal()
+# What other apps add to the status, by name: they register it when they are loaded.
+further_status: dict[str, Callable[[BaseDatabaseWrapper], Any]] = {}
 _OLD = "_plain"
 _INDEXES = {"span": ("span_identity", "span_project_time"), "span_content": ("span_content_identity",)}
 _NAMES = {"span": (*encode.SPAN_NAMES, "ingested_at"), "span_content": encode.CONTENT_NAMES}
@@ -29,7 +28,8 @@ def upgrade(
     """Turn the span tables into hypertables and move their rows, a partition a transaction, newest first.
 
     Cut short at any point it goes on where it was when it is called again. Until it is done answers lack what has not
-    moved yet, so it refuses while other processes of the hub are connected.
+    moved yet, so it refuses while other processes of the hub are connected. Where one may have refreshed the rollups
+    meanwhile all the same, from days that were not there, the days that move now are marked to be done again.
 
     Returns:
         how many partitions were moved.
@@ -37,14 +37,13 @@ def upgrade(
     database = connection or connections["default"]
     if not tiers.install_extension(database).hypertables:
         raise UpgradeRefused("this server does not offer the timescaledb extension (or this user may not create it)")
-    if not force and (others := _others(database)):
+    others = _others(database)
+    if others and not force:
         raise UpgradeRefused(f"{others} other connections of the hub are open: stop it first")
     with transaction.atomic(using=database.alias):
-        for table in schema.SPAN_TABLES:
-            _swap(database, table)
-    moved = sum(_move(database, table, report) for table in schema.SPAN_TABLES)
-    upgraded.send(sender=upgrade, connection=database)
-    return moved
+        swapped = [_swap(database, table) for table in schema.SPAN_TABLES]
+    marks = others > 0 or not all(swapped)
+    return sum(_move(database, table, report, marks=marks) for table in schema.SPAN_TABLES)
 
 
 def _others(database: BaseDatabaseWrapper) -> int:
@@ -62,11 +61,15 @@ def _kind(cursor: Any, table: str) -> str | None:
     return row[0] if row else None
 
 
-def _swap(database: BaseDatabaseWrapper, table: str) -> None:
-    """Put an empty hypertable of the same shape in the place of a partitioned table, which stays beside it."""
+def _swap(database: BaseDatabaseWrapper, table: str) -> bool:
+    """Put an empty hypertable of the same shape in the place of a partitioned table, which stays beside it.
+
+    Returns:
+        whether it was done now, and not by an earlier call.
+    """
     with database.cursor() as cursor:
         if _kind(cursor, table) != "p":
-            return
+            return False
         old = table + _OLD
         cursor.execute(f"ALTER TABLE {table} RENAME TO {old}")
         cursor.execute(f"CREATE TABLE {table} (LIKE {old} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)")
@@ -78,6 +81,7 @@ def _swap(database: BaseDatabaseWrapper, table: str) -> None:
             cursor.execute(f"ALTER INDEX {index} RENAME TO {index}{_OLD}")
         for index in _definitions(cursor, old, table):
             cursor.execute(index)
+    return True
 
 
 def _definitions(cursor: Any, old: str, table: str) -> list[str]:
@@ -90,21 +94,31 @@ def _definitions(cursor: Any, old: str, table: str) -> list[str]:
     ]
 
 
-def _move(database: BaseDatabaseWrapper, table: str, report: Callable[[str], None]) -> int:
+def _move(database: BaseDatabaseWrapper, table: str, report: Callable[[str], None], *, marks: bool) -> int:
     old = table + _OLD
     with database.cursor() as cursor:
         if _kind(cursor, old) is None:
             return 0
-        partitions = sorted(schema.partition_days(cursor, old).values(), reverse=True)
-    for number, name in enumerate(partitions, 1):
+        partitions = sorted(schema.partition_days(cursor, old).items(), reverse=True)
+    for number, (day, name) in enumerate(partitions, 1):
         with transaction.atomic(using=database.alias), database.cursor() as cursor:
             cursor.execute(_move_sql(table, name, _NAMES[table]))
             rows = cursor.rowcount
+            if marks and table == "span":
+                cursor.execute(_mark_sql(name), {"day": day.isoformat()})
             cursor.execute(f"DROP TABLE {name}")
         report(f"{table}: {name} moved, {rows} rows ({number}/{len(partitions)})")
     with database.cursor() as cursor:
         cursor.execute(f"DROP TABLE {old}")
     return len(partitions)
+
+
+def _mark_sql(partition: str) -> str:
+    midnight = "%(day)s::date::timestamp AT TIME ZONE 'UTC'"
+    return (
+        "INSERT INTO span_mark (project_id, lo, hi)"
+        f" SELECT DISTINCT project_id, {midnight}, {midnight} + interval '24 hours' FROM {partition}"
+    )
 
 
 def _move_sql(table: str, partition: str, names: Sequence[str]) -> str:
@@ -149,6 +163,7 @@ def status(connection: BaseDatabaseWrapper | None = None) -> dict[str, Any]:
         "timescaledb": extension,
         "tables": tables,
         "upgrade_unfinished": unfinished,
+        **{name: tell(database) for name, tell in further_status.items()},
     }
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from collections.abc import Iterator
 from datetime import timedelta
 from io import StringIO
-from typing import Any
 
 import pytest
 import time_machine
@@ -18,20 +16,16 @@ from apps.traces import schema, storage, upgrade, writer
 from apps.traces.models import Span, SpanContent
 from apps.traces.tiers import Tier
 from tests.support.spans import T0, span_row, us
+from tests.timescale.plain import plain_spans
 
 DAY = timedelta(days=1)
-frozen = importlib.import_module("apps.traces.migrations.0001_initial")
 
 
 @pytest.fixture
 def plain_tables(timescale: object) -> Iterator[None]:
     """The tables as they are where the extension came later."""
-    with time_machine.travel(T0), connection.cursor() as cursor:
-        cursor.execute("DROP TABLE span; DROP TABLE span_content")
-        for sql in (frozen.SPAN, frozen.CONTENT):
-            cursor.execute(f"{sql} PARTITION BY RANGE (start_time)")
-        for sql in frozen.INDEXES:
-            cursor.execute(sql)
+    with time_machine.travel(T0):
+        plain_spans()
         yield
         upgrade.upgrade(lambda _: None, force=True)  # whatever a test left undone
 
@@ -80,6 +74,8 @@ def test_an_upgrade_that_was_cut_short_goes_on(plain_tables: None, monkeypatch: 
     upgrade.upgrade(lambda _: None, force=True)
     assert Span.objects.count() == 4
     assert Span.objects.get(span_id=rows[3].span_id).duration_us == rows[3].duration_us
+    with connection.cursor() as cursor:
+        assert schema.partition_days(cursor, "span_plain") == {}
 
 
 def test_it_refuses_while_the_hub_is_connected(plain_tables: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,19 +83,3 @@ def test_it_refuses_while_the_hub_is_connected(plain_tables: None, monkeypatch: 
     with pytest.raises(upgrade.UpgradeRefused, match="3 other connections"):
         upgrade.upgrade()
     assert storage.tier() is Tier.POSTGRES
-
-
-def test_others_are_told_when_all_has_moved(plain_tables: None) -> None:
-    told: list[Any] = []
-
-    def listen(**news: Any) -> None:
-        told.append(news["connection"].alias)
-
-    upgrade.upgraded.connect(listen)
-    try:
-        upgrade.upgrade(lambda _: None, force=True)
-    finally:
-        upgrade.upgraded.disconnect(listen)
-    assert told == ["default"]
-    with connection.cursor() as cursor:
-        assert schema.partition_days(cursor, "span_plain") == {}

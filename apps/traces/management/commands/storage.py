@@ -36,6 +36,8 @@ class Command(BaseCommand):
                 else ""
             )
             self.stdout.write(f"{table}: {facts['bytes'] / 1e6:.1f} MB, about {facts['rows_estimate']} rows{parts}")
+        for name in upgrade.further_status:
+            self.stdout.write(f"{name.replace('_', ' ')}: {status[name]}")
         if status["upgrade_unfinished"]:
             self.stdout.write("an upgrade was cut short: run `manage.py storage upgrade` again")
 
