@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, cast
 
 from django.urls import path
@@ -26,11 +27,12 @@ from apps.orgs.access import Principal, visible_project
 def scope_of(principal: Principal, slugs: str | None) -> Scope:
     """The projects that the caller sees and, where it names some, asked for."""
     if slugs is None:
-        return Scope(principal.organization_id, dict(principal.project_ids))
+        return Scope(principal.organization_id, dict(principal.project_ids), partial(visible_project, principal))
     names = [slug for slug in slugs.split(",") if slug]
     if not names:
         raise params.bad("project", "project is empty.")
-    return Scope(principal.organization_id, {slug: visible_project(principal, slug) for slug in names})
+    projects = {slug: visible_project(principal, slug) for slug in names}
+    return Scope(principal.organization_id, projects, partial(visible_project, principal))
 
 
 def principal_of(request: Request) -> Principal:

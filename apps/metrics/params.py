@@ -32,6 +32,7 @@ T = TypeVar("T")
 D = TypeVar("D")
 DEFAULT_RANGE = timedelta(days=7)
 SUMMARY_RANGE = timedelta(hours=24)
+EARLIEST, LATEST = 1970, 2999
 FILTER_PARAMETERS = ("provider", "model", "environment", "user_id", "session_id", "status", "kind", "name")
 SHARED = ("project", "start_time", "end_time", "timezone")
 SERIES_PARAMETERS: tuple[str, ...] = (
@@ -77,12 +78,21 @@ _LOST_PLUS = re.compile(r" (\d\d:?\d\d)$")
 ALIAS = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 
 
+def _no_such_project(slug: str) -> None:
+    raise ApiError(1300, "There is no such project.", field="project", details={"project": slug[:64]})
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Whose question it is: one organization and the projects (slug to id) that the caller may see and asked for."""
+    """Whose question it is: one organization and the projects (slug to id) that the caller may see and asked for.
+
+    Args:
+        refuse: raises what a slug deserves that is not among the projects; returns if it was only not asked for.
+    """
 
     organization_id: int
     projects: Mapping[str, int]
+    refuse: Callable[[str], object] = _no_such_project
 
 
 class Problems:
@@ -136,7 +146,11 @@ def moment(value: Any, field: str) -> datetime:
         parsed = datetime.fromisoformat(text)
         if parsed.tzinfo is None:
             raise bad(field, f"{field} needs a time zone, such as a final Z.", 1203)
-        return parsed.astimezone(UTC)
+        utc = parsed.astimezone(UTC)
+        # Room for offsets, zones and comparisons at both ends of the calendar.
+        if not EARLIEST <= utc.year <= LATEST:
+            raise bad(field, f"{field} must lie in the years {EARLIEST} to {LATEST}.", 1204)
+        return utc
     except (ValueError, OverflowError):
         message = f"{field} must be an ISO 8601 time with a zone, such as 2026-11-05T00:00:00Z."
         raise bad(field, message, 1203) from None
@@ -152,11 +166,7 @@ def time_range(source: Mapping[str, Any], now: datetime, default: timedelta) -> 
     """The asked range with the contract's defaults."""
     given_end, given_start = source.get("end_time"), source.get("start_time")
     end = moment(given_end, "end_time") if given_end is not None else next_minute(now)
-    try:
-        start = moment(given_start, "start_time") if given_start is not None else end - default
-    except OverflowError:
-        raise bad("end_time", "end_time is out of range.", 1204) from None
-    return start, end
+    return moment(given_start, "start_time") if given_start is not None else end - default, end
 
 
 def zone(value: Any) -> str:
@@ -185,10 +195,11 @@ def metric(name: Any, field: str = "metrics") -> Metric:
 def reference(name: Any, aggregation: Any, alias: str | None, field: str = "metrics") -> MetricRef:
     """A metric under an aggregation (its natural one where none is given), if the two go together."""
     entry = metric(name, field)
-    chosen = entry.natural if aggregation is None else choice(aggregation, AGGREGATIONS, "aggregation")
+    where = "aggregation" if field == "metrics" else f"{field}.aggregation"
+    chosen = entry.natural if aggregation is None else choice(aggregation, AGGREGATIONS, where)
     if chosen not in entry.formulas:
         known = ", ".join(entry.aggregations)
-        raise bad("aggregation", f"{chosen} means nothing for {entry.name}; it has {known}.", known=entry.aggregations)
+        raise bad(where, f"{chosen} means nothing for {entry.name}; it has {known}.", known=entry.aggregations)
     return MetricRef(entry.name, chosen, f"{chosen}_{entry.name}" if alias is None else alias)
 
 
@@ -304,7 +315,9 @@ def filters_from_body(raw: Any) -> tuple[Filter, ...]:
         check_keys(item, ("field", "operator", "value", "values"), where)
         op: Any = choice(item.get("operator", "eq"), get_args(FilterOp), f"{where}.operator")
         name = choice(item.get("field"), DIMENSION_NAMES, f"{where}.field")
-        value = item["values"] if "values" in item else item.get("value")
+        if ("value" in item) == ("values" in item):
+            raise bad(f"{where}.value", "A filter has a value; null is one.", 1201)
+        value = item["values"] if "values" in item else item["value"]
         made.append(Filter(name, op, values(value, op, f"{where}.value")))
     return tuple(made)
 

@@ -49,9 +49,11 @@ def question_from_body(body: Any, scope: Scope, now: datetime) -> QuerySpec:
     fields["include_percentiles"] = problems.take(
         lambda: params.flag(body.get("include_percentiles"), "include_percentiles"), False
     )
-    groups = body.get("group_by") or []
-    if not isinstance(groups, list):
-        groups = [groups]
+    groups = body.get("group_by")
+    if isinstance(groups, str):
+        groups = [name for name in groups.split(",") if name]
+    elif not isinstance(groups, list):
+        groups = [] if groups is None else [groups]
     filters = problems.take(lambda: params.filters_from_body(body.get("filters")), ())
     return _build(problems, fields, references, groups, filters, scope, now, default_interval=None)
 
@@ -125,9 +127,9 @@ def _build(
     group_by = take(lambda: params.group_by(groups), ())
     if fields["include_percentiles"]:
         references = params.with_percentiles(references)
-    take(lambda: _distinct_names(references, group_by), None)
     compare = take(lambda: params.compare_to(fields.get("compare_to"), end - start), None)
     names = _answer_names(references, compare is not None)
+    take(lambda: _distinct_names(names, group_by), None)
     having = take(lambda: params.having(fields.get("having"), names), ())
     order = (*names, *group_by, *(("timestamp",) if interval else ()))
     sort = take(lambda: params.sorting(fields.get("sort_by"), fields.get("sort_order"), order), ())
@@ -169,12 +171,12 @@ def _answer_names(references: tuple[MetricRef, ...], compared: bool) -> tuple[st
     return tuple(names)
 
 
-def _distinct_names(references: tuple[MetricRef, ...], group_by: tuple[str, ...]) -> None:
+def _distinct_names(names: tuple[str, ...], group_by: tuple[str, ...]) -> None:
     taken = {"timestamp", *group_by}
-    for ref in references:
-        if ref.alias in taken:
-            raise params.bad("metrics", f"Two columns of the answer would be named {ref.alias}; give an alias.")
-        taken.add(ref.alias)
+    for name in names:
+        if name in taken:
+            raise params.bad("metrics", f"Two columns of the answer would be named {name}; give an alias.")
+        taken.add(name)
 
 
 def _projects(scope: Scope, filters: tuple[Filter, ...]) -> tuple[dict[str, int], tuple[Filter, ...]]:
@@ -183,9 +185,11 @@ def _projects(scope: Scope, filters: tuple[Filter, ...]) -> tuple[dict[str, int]
     for item in filters:
         if item.field != "project":
             continue
-        unknown = [value for value in item.values if value not in scope.projects]
-        if unknown:
-            raise ApiError(1300, f"No project {str(unknown[0])[:64]!r}.", field="project")
+        for value in item.values:
+            if value is None:
+                raise params.bad("project", "Every span has a project: null is none.")
+            if value not in scope.projects:
+                scope.refuse(value)
         keep = item.op in ("eq", "in")
         projects = {slug: number for slug, number in projects.items() if (slug in item.values) == keep}
     if not projects:

@@ -231,7 +231,8 @@ def _quoted(name: str) -> str:
     """An alias as an identifier: it is a word by the rules of the door, checked again here."""
     if not name.isidentifier() or not name.isascii():
         raise ValueError("an alias that is not a word")
-    return f'"{name}"'
+    # Statements have columns of their own; a sign keeps an alias of the same name apart.
+    return f'"={name}"' if name in ("bucket", "total_rows") else f'"{name}"'
 
 
 def _tail(context: _Context, part: Part) -> str:

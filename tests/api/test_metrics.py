@@ -236,6 +236,29 @@ def test_conditions_in_the_database_and_in_python_agree(world: World) -> None:
     assert alone["metadata"]["total_rows"] == joined["metadata"]["total_rows"] == 3
 
 
+@pytest.mark.parametrize("name", ["bucket", "total_rows", "requests", "id", "ranks", "bins", "g"])
+@pytest.mark.parametrize("other", ["error_count", "unique_users"])
+def test_an_alias_may_be_a_word_that_statements_use(world: World, name: str, other: str) -> None:
+    write([span_row(project_id=world.default.pk), span_row(project_id=world.default.pk)])
+    answer = query(
+        world,
+        metrics=[{"metric": "request_count", "alias": name}, {"metric": other, "alias": "other"}],
+        interval="1hour",
+        group_by=["model"],
+        having=[{"metric": name, "operator": "gte", "value": 2}],
+        sort_by=f"-{name}",
+    )
+    assert answer.status_code == 200, answer.content
+    assert [row[name] for row in answer.json()["data"]] == [2]
+    assert answer.json()["metadata"]["total_rows"] == 1
+
+
+def test_a_filter_on_a_project_answers_as_the_parameter_does(world: World) -> None:
+    for slug, expected in (("web", 1101), ("secret", 1300), ("nowhere", 1300)):
+        for asked in ({"project": slug}, {"filters": [{"field": "project", "operator": "in", "value": [slug]}]}):
+            assert code(query(world, key=world.key, **asked)) == expected, (slug, asked)
+
+
 def test_no_interval_and_no_group_is_one_row_even_of_nothing(world: World) -> None:
     metrics = [{"metric": name} for name in ("request_count", "total_cost", "duration", "unique_users", "error_rate")]
     answer = query(world, metrics=metrics).json()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from apps.common.errors import ApiError
+from apps.metrics.buckets import INTERVALS
 from apps.metrics.params import Scope
 from apps.metrics.parse import question_from_body, series_from_query, summary_from_query
 from apps.metrics.spec import Filter, QuerySpec, Sort
@@ -92,6 +93,30 @@ def test_orders_and_comparisons() -> None:
     assert spec.shifted().end == spec.start
 
 
+def test_groups_may_be_a_comma_list() -> None:
+    assert question(group_by="model,provider").group_by == ("model", "provider")
+    assert question(group_by=None).group_by == ()
+
+
+@pytest.mark.parametrize("name", ["previous_x", "x_change_pct"])
+def test_columns_of_a_comparison_keep_their_names(name: str) -> None:
+    metrics = [{"metric": "request_count", "alias": "x"}, {"metric": "error_count", "alias": name}]
+    assert len(question(metrics=metrics).metrics) == 2
+    with pytest.raises(ApiError, match=f"Two columns of the answer would be named {name}"):
+        question(metrics=metrics, compare_to="7d")
+
+
+@pytest.mark.parametrize("edge", ["1970-01-01T00:00:00Z", "2999-12-30T00:00:00Z"])
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "America/Adak"])
+@pytest.mark.parametrize("interval", INTERVALS)
+def test_the_ends_of_the_calendar_have_buckets_and_an_earlier_range(edge: str, zone: str, interval: str) -> None:
+    end = (datetime.fromisoformat(edge) + timedelta(days=1)).isoformat()
+    spec = question(start_time=edge, end_time=end, interval=interval, timezone=zone, compare_to="1098d")
+    for asked in (spec, spec.shifted()):
+        assert asked.buckets is not None
+        assert asked.buckets.edges[0] <= asked.start < asked.end <= asked.buckets.edges[-1]
+
+
 REFUSED_SERIES: list[tuple[dict[str, str], int, str, str]] = [
     ({"metrics": ""}, 1201, "metrics", "at least one"),
     ({"metrics": "request_cuont"}, 1202, "metrics", "request_count"),
@@ -103,6 +128,9 @@ REFUSED_SERIES: list[tuple[dict[str, str], int, str, str]] = [
     ({"start_time": "yesterday"}, 1203, "start_time", "ISO 8601"),
     ({"start_time": "2026-11-05T00:00:00"}, 1203, "start_time", "zone"),
     ({"start_time": "0001-01-01T00:00:00+14:00"}, 1203, "start_time", "ISO 8601"),
+    ({"start_time": "0001-01-01T00:00:00Z"}, 1204, "start_time", "1970 to 2999"),
+    ({"start_time": "1969-12-31T23:59:59Z"}, 1204, "start_time", "1970 to 2999"),
+    ({"end_time": "9999-12-31T23:59:59Z"}, 1204, "end_time", "1970 to 2999"),
     ({"start_time": "2026-11-06T00:00:00Z"}, 1204, "start_time", "before end_time"),
     ({"start_time": "2020-11-06T00:00:00Z", "interval": "1day"}, 1204, "start_time", "3 years"),
     ({"start_time": "2026-10-25T00:00:00Z", "interval": "1min"}, 1204, "interval", "interval 5min would fit"),
@@ -142,6 +170,8 @@ REFUSED_BODY: list[tuple[dict[str, Any], int, str]] = [
     ({"metrics": [{"metric": "total_cost", "alias": 'x"; DROP TABLE span'}]}, 1203, "metrics[0].alias"),
     ({"metrics": [{"metric": "total_cost"}, {"metric": "total_cost"}]}, 1202, "metrics"),
     ({"metrics": [{"metric": "total_cost", "alias": "model"}], "group_by": ["model"]}, 1202, "metrics"),
+    ({"metrics": [{"metric": "total_cost", "alias": "timestamp"}]}, 1202, "metrics"),
+    ({"metrics": ["request_count", {"metric": "total_cost", "aggregation": "p95"}]}, 1202, "metrics[1].aggregation"),
     ({"metrics": [{"metric": "total_cost"}] * 21}, 1205, "metrics"),
     ({"metric": []}, 1202, "metric"),
     ({"filters": "model=a"}, 1203, "filters"),
@@ -151,7 +181,10 @@ REFUSED_BODY: list[tuple[dict[str, Any], int, str]] = [
     ({"filters": [{"field": "model", "value": 5}]}, 1203, "filters[0].value"),
     ({"filters": [{"field": "model", "value": "a\x00b"}]}, 1203, "filters[0].value"),
     ({"filters": [{"field": "model", "operator": "in", "value": []}]}, 1205, "filters[0].value"),
+    ({"filters": [{"field": "model", "operator": "eq"}]}, 1201, "filters[0].value"),
+    ({"filters": [{"field": "model", "value": "a", "values": ["b"]}]}, 1201, "filters[0].value"),
     ({"filters": [{"field": "project", "value": "theirs"}]}, 1300, "project"),
+    ({"filters": [{"field": "project", "value": None}]}, 1202, "project"),
     ({"having": [{"metric": "total_cost", "operator": "gt", "value": 1}]}, 1202, "having[0].metric"),
     ({"having": [{"metric": "sum_total_cost", "operator": "gt", "value": "much"}]}, 1203, "having[0].value"),
     ({"having": [{"metric": "sum_total_cost", "operator": "gt", "value": 1e999}]}, 1203, "having[0].value"),
@@ -159,6 +192,9 @@ REFUSED_BODY: list[tuple[dict[str, Any], int, str]] = [
     ({"limit": True}, 1203, "limit"),
     ({"group_by": [["model"]]}, 1203, "group_by"),
     ({"group_by": [None]}, 1203, "group_by"),
+    ({"group_by": False}, 1203, "group_by"),
+    ({"group_by": {}}, 1203, "group_by"),
+    ({"group_by": "model,modle"}, 1202, "group_by"),
     ({"timezone": 5}, 1202, "timezone"),
     ({"timezone": "x\x00"}, 1202, "timezone"),
     ({"start_time": 5}, 1203, "start_time"),
