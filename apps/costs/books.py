@@ -56,7 +56,7 @@ KINDS: dict[str, dict[str, str]] = {
     "requests": {"family": "requests"},
 }
 INPUT, OUTPUT, FEE = 0, 1, 2
-SIDES = {kind: {"input": INPUT, "output": OUTPUT}.get(dims.get("direction", ""), FEE) for kind, dims in KINDS.items()}
+_SIDES = {"input": INPUT, "output": OUTPUT}
 
 
 class Rates(NamedTuple):
@@ -71,12 +71,16 @@ class Rates(NamedTuple):
 
 
 class Book(NamedTuple):
-    """The prices of one model at one time. `starts[i]` tokens are left behind to reach `bands[i + 1]`."""
+    """The prices of one model at one time. `starts[i]` tokens are left behind to reach `bands[i + 1]`.
+
+    `sides` says on which side of the bill a kind counts: an hour of audio that is priced whoever speaks is a fee.
+    """
 
     name: str
     scale: int
     starts: tuple[int, ...]
     bands: tuple[Rates, ...]
+    sides: Mapping[str, int]
     shortest_audio: int = 0
 
     def rates(self, prompt_tokens: int) -> Rates:
@@ -122,7 +126,8 @@ def compile_book(name: str, prices: ModelPrice, shortest_audio: int = 0) -> Book
     ]
     scale = lcm(*(value.denominator for band in exact for value in band.values())) if keys else 1
     bands = tuple(_rates({kind: int(value * scale) for kind, value in band.items()}) for band in exact)
-    return Book(name, scale, starts, bands, shortest_audio)
+    sides = {kind: _SIDES.get(_units()[key]["dimensions"].get("direction", ""), FEE) for kind, key in keys.items()}
+    return Book(name, scale, starts, bands, sides, shortest_audio)
 
 
 def _rates(of: dict[str, int]) -> Rates:

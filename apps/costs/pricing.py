@@ -13,7 +13,7 @@ from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from apps.costs.books import FEE, INPUT, OUTPUT, SIDES, Book, Rates, compile_book
+from apps.costs.books import FEE, INPUT, OUTPUT, Book, Rates, compile_book
 from apps.costs.matching import Entry, find
 from apps.costs.usage import Usage, split
 
@@ -120,7 +120,7 @@ def _detailed_cost(book: Book, rates: Rates, usage: Usage) -> Priced:
         rate = rates.of.get(kind)
         if rate is None:
             return _unpriced("no_price_for_usage")
-        spent[SIDES[kind]] += count * rate
+        spent[book.sides[kind]] += count * rate
     return _rounded(book, usage, spent[INPUT], spent[OUTPUT], spent[FEE])
 
 

@@ -151,6 +151,6 @@ def test_no_tokens_at_all_is_a_cost_of_zero() -> None:
 
 def test_finer_prices_are_rounded_once_and_half_to_even() -> None:
     of = {"input": 1, "cached": 1, "cache_write": 1, "output": 1, "reasoning": 1}
-    book = Book("b", 2, (), (Rates(1, 1, 1, 1, 1, of),))
+    book = Book("b", 2, (), (Rates(1, 1, 1, 1, 1, of),), {})
     assert pricing._cost(book, Usage(1, 1)) == Priced(0, 0, 1, "b")
     assert pricing._cost(book, Usage(3, 0)) == Priced(2, 0, 2, "b")

@@ -10,7 +10,7 @@ from typing import Any
 from genai_prices.data_units import unit_data
 from genai_prices.types import PriceContext
 from genai_prices.types import Usage as ListedUsage
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from apps.costs import books, pricing
@@ -110,6 +110,7 @@ moments = st.datetimes(datetime(2023, 6, 1), datetime(2027, 6, 1), timezones=st.
 
 
 @settings(max_examples=600, deadline=None)
+@example(("elevenlabs", "eleven_realtime_v1_max"), {"input_audio_seconds": 90}, datetime(2026, 6, 1, tzinfo=UTC), None)
 @given(
     st.one_of(st.sampled_from(ODD), st.sampled_from(MODELS)),
     kinds(),
