@@ -33,10 +33,11 @@ class _ArrayLoader(Loader):
     layout = _INT4
 
     def load(self, data: Any) -> NDArray[np.int64]:
-        raw = bytes(data)
-        if len(raw) <= _EMPTY:
+        if len(data) <= _EMPTY:
             return np.empty(0, np.int64)
-        return np.frombuffer(raw, self.layout, offset=_HEADER)["value"].astype(np.int64)
+        # A view of the bytes as they came: all arrays of an answer are converted at once, when they are joined.
+        view: NDArray[np.int64] = np.frombuffer(data, self.layout, offset=_HEADER)["value"]
+        return view
 
 
 class Int4ArrayLoader(_ArrayLoader):
@@ -71,20 +72,22 @@ def _block(groups: Sequence[Sequence[Cells]], ranks: Sequence[int]) -> list[list
     cells = [(index, *cell) for index, members in enumerate(groups) for cell in members if len(cell[0])]
     if not cells:
         return [[None] * len(ranks) for _ in groups]
-    bins = np.concatenate([cell[1] for cell in cells])
-    counts = np.concatenate([cell[2] for cell in cells])
+    bins = np.concatenate([cell[1] for cell in cells], dtype=np.int64)
+    counts = np.concatenate([cell[2] for cell in cells], dtype=np.int64)
     owners = np.repeat([cell[0] for cell in cells], [len(cell[1]) for cell in cells])
     low = int(bins.min())
     width = int(bins.max()) - low + 1
-    # Counts of one group stay far below 2^53, so adding them as doubles is exact.
+    # Counts stay far below 2^53, so adding them as doubles is exact.
     table = np.bincount(owners * width + (bins - low), weights=counts, minlength=len(groups) * width)
-    running = table.reshape(len(groups), width).cumsum(axis=1).astype(np.int64)
-    totals = running[:, -1]
+    # One running sum over all groups: a rank within a group is a rank in it, after those of the groups before.
+    running = table.astype(np.int64).cumsum()
+    ends = running[width - 1 :: width]
+    before = np.concatenate(([0], ends[:-1]))
+    totals = ends - before
     columns = []
     for rank in ranks:
-        wanted = (totals * rank + 99) // 100
-        place = (running < wanted[:, None]).sum(axis=1)
-        columns.append(bin_values(np.minimum(place, width - 1) + low) / 1000.0)
+        place = np.searchsorted(running, before + (totals * rank + 99) // 100)
+        columns.append(bin_values(place % width + low) / 1000.0)
     return [
         [round(float(column[index]), 6) if totals[index] else None for column in columns]
         for index in range(len(groups))

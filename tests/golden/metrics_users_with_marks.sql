@@ -27,8 +27,10 @@ WITH marked AS (
         WHERE s.trace_id = b.trace_id AND s.project_id = b.project_id AND s.start_time >= b.lo AND s.start_time <= b.hi
     ) a
 )
-SELECT count(DISTINCT id) AS "unique_users" FROM (
-  SELECT DISTINCT c.user_id AS id FROM users_1d c WHERE c.project_id = ANY(%(p0)s::integer[]) AND c.bucket >= %(p1)s::timestamptz AND c.bucket < %(p2)s::timestamptz AND (c.environment = %(p3)s::text) IS NOT TRUE
+SELECT count(id) AS "unique_users" FROM (
+SELECT DISTINCT id FROM (
+  SELECT c.user_id AS id FROM users_1d c WHERE c.project_id = ANY(%(p0)s::integer[]) AND c.bucket >= %(p1)s::timestamptz AND c.bucket < %(p2)s::timestamptz AND (c.environment = %(p3)s::text) IS NOT TRUE
   UNION ALL
-  SELECT DISTINCT coalesce(s.user_id, CASE WHEN a.trace_id IS NULL THEN t.user_id ELSE a.user_id END) AS id FROM span s LEFT JOIN trace t ON t.project_id = s.project_id AND t.trace_id = s.trace_id LEFT JOIN dirty_attr a ON a.project_id = s.project_id AND a.trace_id = s.trace_id WHERE s.project_id = ANY(%(p0)s::integer[]) AND s.start_time >= %(p2)s::timestamptz AND s.start_time < %(p4)s::timestamptz AND s.billable AND (coalesce(s.environment, CASE WHEN a.trace_id IS NULL THEN t.environment ELSE a.environment END, 'default') = %(p3)s::text) IS NOT TRUE
-) u LIMIT 200001
+  SELECT coalesce(s.user_id, CASE WHEN a.trace_id IS NULL THEN t.user_id ELSE a.user_id END) AS id FROM span s LEFT JOIN trace t ON t.project_id = s.project_id AND t.trace_id = s.trace_id LEFT JOIN dirty_attr a ON a.project_id = s.project_id AND a.trace_id = s.trace_id WHERE s.project_id = ANY(%(p0)s::integer[]) AND s.start_time >= %(p2)s::timestamptz AND s.start_time < %(p4)s::timestamptz AND s.billable AND (coalesce(s.environment, CASE WHEN a.trace_id IS NULL THEN t.environment ELSE a.environment END, 'default') = %(p3)s::text) IS NOT TRUE
+) u
+) d LIMIT 200001
