@@ -449,7 +449,7 @@ CREATE TABLE users_project_1h (
     tps_tokens bigint,
     tps_us bigint
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
-CREATE INDEX users_project_1h_project_bucket ON users_project_1h (project_id, bucket);
+CREATE INDEX users_project_1h_project_bucket ON users_project_1h (project_id, bucket) INCLUDE (user_id);
 
 CREATE TABLE users_project_1d (
     bucket timestamptz NOT NULL,
@@ -483,7 +483,7 @@ CREATE TABLE users_project_1d (
     tps_tokens bigint,
     tps_us bigint
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
-CREATE INDEX users_project_1d_project_bucket ON users_project_1d (project_id, bucket);
+CREATE INDEX users_project_1d_project_bucket ON users_project_1d (project_id, bucket) INCLUDE (user_id);
 
 CREATE TABLE sessions_1h (
     bucket timestamptz NOT NULL,
@@ -597,7 +597,7 @@ CREATE TABLE sessions_project_1h (
     tps_tokens bigint,
     tps_us bigint
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
-CREATE INDEX sessions_project_1h_project_bucket ON sessions_project_1h (project_id, bucket);
+CREATE INDEX sessions_project_1h_project_bucket ON sessions_project_1h (project_id, bucket) INCLUDE (session_id);
 
 CREATE TABLE sessions_project_1d (
     bucket timestamptz NOT NULL,
@@ -631,7 +631,7 @@ CREATE TABLE sessions_project_1d (
     tps_tokens bigint,
     tps_us bigint
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
-CREATE INDEX sessions_project_1d_project_bucket ON sessions_project_1d (project_id, bucket);
+CREATE INDEX sessions_project_1d_project_bucket ON sessions_project_1d (project_id, bucket) INCLUDE (session_id);
 
 CREATE TABLE latency_1h (
     bucket timestamptz NOT NULL,
