@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from typing import Any
 
 import orjson
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 from drf_spectacular.renderers import OpenApiJsonRenderer2, OpenApiYamlRenderer2
 from drf_spectacular.views import SpectacularAPIView
 
@@ -21,10 +24,20 @@ class SchemaView(SpectacularAPIView):
     renderer_classes = [OpenApiJsonRenderer2, OpenApiYamlRenderer2]
 
 
-def _groups() -> list[tuple[str, str, list[ErrorCode]]]:
+def as_html(text: str) -> SafeString:
+    """A sentence of the catalogue, which marks code by backticks."""
+    pairs = zip(cycle(("{}", "<code>{}</code>")), text.split("`"), strict=False)
+    return format_html_join("", "{}", ((format_html(markup, part),) for markup, part in pairs))
+
+
+def _groups() -> list[tuple[str, SafeString, list[ErrorCode]]]:
     categories = dict.fromkeys(entry.category for entry in CATALOGUE.values())
     return [
-        (category, CATEGORY_ADVICE[category], [entry for entry in CATALOGUE.values() if entry.category == category])
+        (
+            category,
+            as_html(CATEGORY_ADVICE[category]),
+            [entry for entry in CATALOGUE.values() if entry.category == category],
+        )
         for category in categories
     ]
 
@@ -42,7 +55,7 @@ def error_page(request: HttpRequest, code: int) -> HttpResponse:
     if entry is None:
         raise ApiError(1300, f"There is no error code {code}.")
     shown = orjson.dumps(example(entry), option=orjson.OPT_INDENT_2).decode()
-    advice = entry.advice or CATEGORY_ADVICE[entry.category]
+    advice = as_html(entry.advice or CATEGORY_ADVICE[entry.category])
     return _page(request, "docs/error.html", {"entry": entry, "advice": advice, "example": shown})
 
 

@@ -49,6 +49,7 @@ class JsonSpansView(APIView):
 
     @extend_schema(
         operation_id="traces_create",
+        summary="Send spans as plain JSON",
         tags=["ingest"],
         request=OpenApiTypes.OBJECT,
         responses={200: OpenApiTypes.OBJECT},

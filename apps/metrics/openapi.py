@@ -102,7 +102,13 @@ SERIES: dict[str, Any] = {
     "summary": "Metrics over time",
     "tags": TAGS,
     "parameters": [
-        _query("metrics", f"1 to {MAX_METRICS} of: {', '.join(CATALOGUE)}", required=True),
+        _query(
+            "metrics",
+            f"1 to {MAX_METRICS} of: {', '.join(CATALOGUE)}",
+            required=True,
+            # Swagger fills it in, so that one click asks something.
+            examples=[OpenApiExample("requests and cost", value="request_count,total_cost")],
+        ),
         _query("interval", "Length of a bucket; granularity is another name", enum=INTERVALS, default="1hour"),
         _query("granularity", "Another name for interval", enum=INTERVALS),
         _query("group_by", f"Up to {MAX_GROUPS} of: {', '.join(DIMENSION_NAMES)}"),

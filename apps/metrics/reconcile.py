@@ -49,6 +49,7 @@ class Reconciliation:
     compared: int = 0
     pending: int = 0
     unverifiable: int = 0
+    repaired: int = 0
     repair: Ranges = field(default_factory=Ranges)
 
 
@@ -81,11 +82,13 @@ def examine(
     """Compare day by day; with `repair`, mark what differs, refresh, and compare again."""
     found = _examine(start, end, projects, now)
     if repair and found.repair:
+        before = len(found.differences)
         with connection.cursor() as cursor:
             mark(cursor, found.repair)
         while refresh(now).more:
             pass
         found = _examine(start, end, projects, now)
+        found.repaired = before - len(found.differences)
     return found
 
 

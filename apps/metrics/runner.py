@@ -26,6 +26,7 @@ class Answer:
 
     Args:
         plan: how it was answered; its range is the one answered for.
+        before: how the range that it is compared with was answered, where there is one.
         total_rows: rows before the limit.
     """
 
@@ -33,6 +34,7 @@ class Answer:
     plan: Plan
     total_rows: int
     seconds: float = 0.0
+    before: Plan | None = None
 
 
 @dataclass
@@ -92,12 +94,13 @@ def _answer(cursor: psycopg.Cursor[Any], spec: QuerySpec) -> Answer:
         if spec.limit is None and len(rows) > MAX_ROWS:
             raise finish.TooManyRows
         return Answer(rows, chosen, values.total)
-    previous = None
+    before, previous = None, None
     if spec.compare_to is not None:
-        before = spec.shifted()
-        previous = _run(cursor, plan(before, read_state(cursor, before))).by_key
+        earlier = spec.shifted()
+        before = plan(earlier, read_state(cursor, earlier))
+        previous = _run(cursor, before).by_key
     rows, total = finish.finish(spec, values.by_key, previous)
-    return Answer(rows, chosen, total)
+    return Answer(rows, chosen, total, before=before)
 
 
 def _run(cursor: psycopg.Cursor[Any], chosen: Plan) -> _Values:

@@ -148,13 +148,14 @@ def _quality(now: Row, errors: list[Row]) -> dict[str, Any]:
 
 
 def sources(answers: tuple[Answer, ...]) -> Mapping[str, Any]:
-    """The metadata of several answers as one."""
+    """The metadata of several answers, and of what they are compared with, as one."""
     order = ("rollup_1d", "rollup_1h", "rollup_15m", "rollup_1m", "raw")
-    used = {name for made in answers for name in made.plan.sources}
-    fresh = [made.plan.fresh_until for made in answers]
+    plans = [plan for made in answers for plan in (made.plan, made.before) if plan is not None]
+    used = {name for plan in plans for name in plan.sources}
+    fresh = [plan.fresh_until for plan in plans]
     known = [moment for moment in fresh if moment is not None]
     return {
         "data_source": [name for name in order if name in used],
         "fresh_until": min(known) if len(known) == len(fresh) and known else None,
-        "percentile_error": max(made.plan.percentile_error for made in answers),
+        "percentile_error": max(plan.percentile_error for plan in plans),
     }

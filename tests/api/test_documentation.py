@@ -139,6 +139,20 @@ def test_every_code_has_a_page_that_loads_nothing(client: Client, code: int) -> 
     assert "default-src 'none'" in answer["Content-Security-Policy"]
 
 
+def test_code_in_advice_is_shown_as_code(client: Client) -> None:
+    for path in ("/docs/errors/", "/docs/errors/1000", "/docs/errors/1202"):
+        page = client.get(path).content.decode()
+        assert "`" not in page
+        assert "&lt;code" not in page
+    assert "<code>details</code>" in page
+
+
+def test_every_operation_has_a_summary(schema: dict[str, Any]) -> None:
+    for path, item in schema["paths"].items():
+        for method, operation in item.items():
+            assert operation.get("summary"), (method, path)
+
+
 def test_an_unknown_code_is_404(client: Client) -> None:
     assert client.get("/docs/errors/1999").json()["error"]["code"] == 1300
     assert client.get("/docs/errors/xyz").status_code == 404

@@ -12,7 +12,7 @@ import pytest
 import time_machine
 from django.conf import settings
 
-from apps.metrics import state
+from apps.metrics import planner, state
 from apps.metrics.refresh import refresh
 from apps.traces.writer import write
 from tests.support.cells import clear_cells
@@ -251,6 +251,19 @@ def test_an_alias_may_be_a_word_that_statements_use(world: World, name: str, oth
     assert answer.status_code == 200, answer.content
     assert [row[name] for row in answer.json()["data"]] == [2]
     assert answer.json()["metadata"]["total_rows"] == 1
+
+
+def test_the_metadata_of_a_comparison_speaks_of_both_ranges(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    earlier = T0_US - 2 * HOUR_US
+    write([span_row(project_id=world.default.pk, start_us=earlier + n * 60_000_000) for n in range(4)])
+    refresh()
+    monkeypatch.setattr(planner, "EXACT_SPANS", 3)
+    body: dict[str, Any] = {"metrics": [{"metric": "duration", "aggregation": "p95"}]}
+    assert query(world, **body).json()["metadata"]["percentile_error"] == 0
+    answer = query(world, **body, compare_to="previous_period").json()
+    assert answer["data"][0]["previous_p95_duration"] is not None
+    assert answer["metadata"]["percentile_error"] == 0.01
+    assert set(answer["metadata"]["data_source"]) > {"raw"}
 
 
 def test_a_filter_on_a_project_answers_as_the_parameter_does(world: World) -> None:

@@ -150,4 +150,7 @@ def test_the_command_reports_and_exits_with_1() -> None:
     assert (found["rollup"], found["component"]) == ("usage_1m", "requests")
     assert found["stored"] == found["expected"] + 5
     assert datetime.fromisoformat(found["bucket"]) == T0.replace(second=0, microsecond=0)
-    assert _command("--repair")[0] == 0
+    code, text = _command("--repair")
+    assert code == 0
+    assert text.splitlines()[0].endswith(" differences repaired")
+    assert "repaired" not in _command("--repair")[1]

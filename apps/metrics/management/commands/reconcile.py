@@ -62,6 +62,7 @@ class Command(BaseCommand):
             "compared": found.compared,
             "pending": found.pending,
             "unverifiable": found.unverifiable,
+            "repaired": found.repaired,
             "differences": [dataclasses.asdict(difference) for difference in found.differences],
         }
 
@@ -72,6 +73,8 @@ class Command(BaseCommand):
                 f"{d.rollup} {d.bucket.isoformat()} project={d.project_id} {key} "
                 f"{d.component}: stored {d.stored}, expected {d.expected}"
             )
+        if found.repaired:
+            self.stdout.write(f"{found.repaired} differences repaired")
         self.stdout.write(
             f"{len(found.differences)} differences in {found.compared} buckets compared; "
             f"{found.pending} pending, {found.unverifiable} unverifiable"
