@@ -164,9 +164,19 @@ def _server(name: str, server: Postgres | Valkey, stop_signal: signal.Signals, g
         server.prepare()
         return server.start()
 
-    hushed = ("Memory overcommit", "the database system is starting up", "signal-handler", "bye bye")
+    hushed = (
+        *("Memory overcommit", "signal-handler", "bye bye"),
+        *("the database system is starting up", "not yet accepting connections"),
+    )
     return Service(
-        name, _SERVERS, start, server.ready, stop_signal=stop_signal, grace_seconds=grace_seconds, hushed=hushed
+        name,
+        _SERVERS,
+        start,
+        server.ready,
+        stop_signal=stop_signal,
+        grace_seconds=grace_seconds,
+        hushed=hushed,
+        sweep=server.sweep if isinstance(server, Postgres) else None,
     )
 
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -174,7 +175,39 @@ class Postgres:
             if time.monotonic() > deadline:
                 raise LaunchError(f"A PostgreSQL server (process {pid}) still runs in {self.folder}. Stop it first.")
             time.sleep(0.05)
+        self.sweep()
         pid_file.unlink(missing_ok=True)
+
+    def sweep(self, patience: float = 15.0) -> None:
+        """End the backends that outlived a killed server; call it only when the server itself is gone.
+
+        Each is the leader of a session of its own, and one that computes notices nothing: until its statement ends it
+        holds the shared memory, and no server starts in the folder.
+
+        Raises:
+            LaunchError: one does not go.
+        """
+        deadline = time.monotonic() + patience
+        while left := _backends(self.folder):
+            for pid in left:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+            if time.monotonic() > deadline:
+                raise LaunchError(f"PostgreSQL processes still use {self.folder}: {sorted(left)}. End them first.")
+            time.sleep(0.02)
+
+
+def _backends(folder: Path) -> list[int]:
+    """Processes of a server of this folder: they work in it and name themselves. Known on Linux only."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            named = (entry / "cmdline").read_bytes().startswith(b"postgres: ")
+            if named and (entry / "cwd").readlink() == folder.resolve():
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found
 
 
 def _recorded_pid(pid_file: Path) -> int | None:

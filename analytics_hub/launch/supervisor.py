@@ -44,6 +44,8 @@ class Service:
     grace_seconds: float = 10.0
     # Lines with these words say nothing to the person at the terminal.
     hushed: tuple[str, ...] = ()
+    # Ends what outlives a killed leader and is not in its process group.
+    sweep: Callable[[], None] | None = None
 
 
 @dataclass
@@ -134,8 +136,8 @@ class Supervisor:
             code = running.process.poll()
             if code is None:
                 return
-            # What the dead leader left of its group would hold ports and files.
-            signal_group(running.process, signal.SIGKILL)
+            # What the dead leader left behind would hold ports, files and memory.
+            self._clear(running)
             if now - running.since > STEADY_SECONDS:
                 running.failures = 0
             wait = BACK_OFF[min(running.failures, len(BACK_OFF) - 1)]
@@ -163,7 +165,16 @@ class Supervisor:
             for running in group:
                 if not _end(running, self._impatient):
                     self._say(f"{running.service.name} did not end by itself and was killed")
+                self._clear(running)
         self._running.clear()
+
+    def _clear(self, running: _Running) -> None:
+        signal_group(running.process, signal.SIGKILL)
+        if running.service.sweep is not None:
+            try:
+                running.service.sweep()
+            except LaunchError as error:
+                self._say(str(error))
 
     def _impatient(self) -> bool:
         return self._stop_requests > 0

@@ -94,6 +94,13 @@ SELECT u.project_id, u.trace_id, least(u.lo, t.first_start) AS lo, greatest(u.hi
 FROM (SELECT project_id, trace_id, min(lo) AS lo, max(hi) AS hi FROM seen GROUP BY project_id, trace_id) u
 LEFT JOIN trace t ON t.project_id = u.project_id AND t.trace_id = u.trace_id
 """
+# Whole days: they name the partitions and nothing more. Exact bounds of a moment look like very few rows to a planner
+# whose statistics end before them, and it would read all spans of the moment again for each of their traces.
+_BOUNDS = """
+SELECT date_trunc('day', min(lo), 'UTC'),
+    date_trunc('day', max(hi), 'UTC') + interval '1 day' - interval '1 microsecond'
+FROM trace_touched
+"""
 # A billable span without a value of its own counts for the trace's: where that changed, its minute is dirty.
 _CHANGED = " OR ".join(f"(n.lacks_{column} AND n.{column} IS DISTINCT FROM n.old_{column})" for column in INHERITED)
 _LACKING = f"s.billable AND ({' OR '.join(f's.{column} IS NULL' for column in INHERITED)})"
@@ -149,12 +156,16 @@ def refresh_traces(
     cursor.execute(_TOUCHED, [projects, starts, ends, min(starts), max(ends)])
     _leave_frozen(cursor, floors or {})
     cursor.execute("ANALYZE trace_touched")
-    cursor.execute("SELECT min(lo), max(hi) FROM trace_touched")
+    cursor.execute(_BOUNDS)
     bounds = cursor.fetchone()
     changed: list[Range] = []
     if bounds[0] is not None:
+        # The aggregates want spans by time, which an index has ready; through it every trace of a moment would read all
+        # spans of that moment.
+        cursor.execute("SET LOCAL enable_incremental_sort = off")
         cursor.execute(_FOLD, bounds)
         changed = cursor.fetchall()
+        cursor.execute("SET LOCAL enable_incremental_sort = on")
     cursor.execute("DROP TABLE pg_temp.trace_touched")
     return changed
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pwd
@@ -217,6 +218,34 @@ def test_what_dies_is_started_again(data_dir: Path) -> None:
             return False
 
     wait_for(answers, hub.text)
+    assert hub.end(signal.SIGTERM) == 0
+
+
+def test_a_statement_that_outlives_a_killed_postgres_does_not_keep_it_down(data_dir: Path) -> None:
+    hub = Up(data_dir).ready()
+    server = min(named(descendants(hub.process.pid), "postgres\0-D"))
+    url = hub.runtime()["database_url"]
+
+    def compute() -> None:
+        with contextlib.suppress(psycopg.OperationalError), psycopg.connect(url) as connection:
+            # It computes for hours and looks at nothing else.
+            connection.execute("select count(*) from generate_series(1, 1000000) a, generate_series(1, 1000000) b")
+
+    busy = threading.Thread(target=compute, daemon=True)
+    busy.start()
+    wait_for(lambda: bool(named(descendants(server), "SELECT")), "no backend computes")
+    backend = named(descendants(server), "SELECT")[0]
+    os.kill(server, signal.SIGKILL)
+    wait_for(lambda: not alive(backend), f"backend {backend} outlived its server\n{hub.text}")
+
+    def connects() -> bool:
+        try:
+            psycopg.connect(url, connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    wait_for(connects, hub.text)
     assert hub.end(signal.SIGTERM) == 0
 
 
