@@ -36,7 +36,7 @@ OUTPUTS: dict[Output, Callable[[Any], Any]] = {
     "integer": int,
     "number": lambda value: round(float(value), 6),
     "ms": lambda value: round(float(value), 6),
-    "rate": lambda value: round(float(value), 9),
+    "rate": lambda value: round(float(value), 12),
     "usd": _money,
     "text": str,
 }

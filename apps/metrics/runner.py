@@ -6,15 +6,18 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import psycopg
 from django.conf import settings
 from django.db import connection, transaction
 
+from apps.common.errors import ApiError
 from apps.metrics import finish, percentiles
 from apps.metrics.finish import Key, Row
 from apps.metrics.planner import Part, Plan, plan
+from apps.metrics.rollups import ROLLUPS
 from apps.metrics.spec import MAX_ROWS, QuerySpec
 from apps.metrics.state import read_state
 from apps.metrics.statement import MAX_GROUPS_FETCHED, compile_part
@@ -63,6 +66,19 @@ def snapshot() -> Iterator[psycopg.Cursor[Any]]:
             yield cursor
 
 
+def check_kept(spec: QuerySpec) -> None:
+    """Refuse a range of which nothing at all is kept: zeros would not be true.
+
+    Raises:
+        ApiError: 1204, saying since when anything is kept.
+    """
+    retentions = {"raw_retention_days", *(rollup.retention for rollup in ROLLUPS.values())}
+    since = datetime.now(UTC) - timedelta(days=max(getattr(settings.HUB, name) for name in retentions))
+    if spec.end <= since:
+        text = since.strftime("%Y-%m-%dT%H:%M:%SZ")
+        raise ApiError(1204, f"Nothing is kept from before {text}.", field="end_time", details={"kept_since": text})
+
+
 def answer(spec: QuerySpec) -> Answer:
     """Answer a question.
 
@@ -70,6 +86,7 @@ def answer(spec: QuerySpec) -> Answer:
         ApiError: 1204 where too little is kept, 1205 where the answer is too large.
     """
     begun = time.perf_counter()
+    check_kept(spec)
     with snapshot() as cursor:
         made = answer_in(cursor, spec)
     return replace(made, seconds=time.perf_counter() - begun)

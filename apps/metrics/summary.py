@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from apps.metrics.finish import Row, change_pct
-from apps.metrics.runner import Answer, answer_in, snapshot
+from apps.metrics.runner import Answer, answer_in, check_kept, snapshot
 from apps.metrics.spec import Filter, MetricRef, QuerySpec, Sort
 
 TOP_ITEMS = 5
@@ -60,6 +60,7 @@ def summarize(base: QuerySpec, compare: bool = True) -> Summary:
         ApiError: as `runner.answer`.
     """
     begun = time.perf_counter()
+    check_kept(base)
     with snapshot() as cursor:
         totals = replace(base, metrics=(*_period_metrics(), MetricRef("error_count", "sum", "error_count")))
         current = answer_in(cursor, totals)

@@ -171,6 +171,25 @@ def test_name_is_answered_within_the_raw_retention_only(world: World) -> None:
     assert "kept since" in answer.json()["error"]["message"]
 
 
+def test_a_range_of_which_nothing_is_kept_is_refused_and_not_answered_with_zeros(world: World) -> None:
+    old = {"start_time": "2014-01-01T00:00:00Z", "end_time": "2014-01-02T00:00:00Z"}
+    summary = world.get("/api/v1/metrics/summary", **old)
+    for answer in (series(world, metrics="request_count", interval="1day", **old), query(world, **old), summary):
+        assert (answer.status_code, code(answer)) == (400, 1204)
+        assert answer.json()["error"]["details"] == {"kept_since": "2023-11-06T14:30:15Z"}
+    # A part is kept, so it is answered; and what is merely compared with may be gone.
+    edge = {"start_time": "2021-11-06T00:00:00Z", "end_time": "2023-11-07T00:00:00Z"}
+    assert query(world, **edge, compare_to="previous_period").status_code == 200
+    assert world.get("/api/v1/metrics/summary", **edge).status_code == 200
+
+
+def test_small_rates_keep_their_digits(world: World) -> None:
+    write([span_row(project_id=world.default.pk)])
+    body = {"start_time": "2026-10-06T00:00:00Z", "end_time": "2026-11-06T00:00:00Z"}
+    [row] = query(world, metrics=["throughput"], **body).json()["data"]
+    assert row["avg_throughput"] * 31 * 86400 == pytest.approx(1, abs=1e-5)
+
+
 def test_an_interval_that_is_no_longer_kept_names_one_that_is(world: World) -> None:
     window = {"start_time": "2026-04-01T00:00:00Z", "end_time": "2026-04-02T00:00:00Z"}
     answer = series(world, metrics="request_count", interval="5min", **window)

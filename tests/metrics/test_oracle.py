@@ -185,7 +185,7 @@ def same(value: Any, right: Any, error: float, ref: MetricRef) -> None:
     elif isinstance(right, Decimal):
         assert abs(Decimal(value) - right) <= Decimal("1e-12"), (ref, value, right)
     else:
-        # Answers are rounded to six (rates nine) places.
+        # Answers are rounded to six (rates 12) places.
         assert abs(float(value) - right) <= 1.01e-6 + abs(right) * max(error, 1e-12), (ref, value, right)
 
 
