@@ -7,7 +7,8 @@ INSTALLED := $(VENV)/.installed
 OPENAI_V2 := .venv-openai-v2
 NODE_MODULES := tests/timescale/node_modules/.installed
 EXTRAS := embedded,parquet,demo,test,lint
-# Tests run on both cores of a small machine; pytest-randomly shuffles them.
+# Tests run on both cores of a small machine; pytest-randomly shuffles them. Groups keep one worker, so that what they
+# share (TimescaleDB in WebAssembly) is started once.
 JOBS ?= auto
 TESTS ?=
 
@@ -28,7 +29,7 @@ demo: $(INSTALLED)
 	@HUB_UNDER_MAKE=1 exec $(BIN)/python manage.py up --demo
 
 test: $(INSTALLED) $(OPENAI_V2)/.installed timescale-server
-	$(BIN)/python -m pytest -n $(JOBS) $(TESTS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(TESTS)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
