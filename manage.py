@@ -21,9 +21,14 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "analytics_hub.settings")
     if folder := data_dir_option(sys.argv[2:]):
         os.environ["HUB_DATA_DIR"] = os.path.abspath(folder)
+    from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as error:
+        # Its message names the variable; where in Django it was noticed helps nobody.
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

@@ -93,7 +93,9 @@ def load() -> Env:
     try:
         env = Env(**_file_values())
     except ValidationError as error:
-        lines = [f"{str(item['loc'][0]).upper()}: {item['msg']}" for item in error.errors()]
+        lines = [
+            f"{str(item['loc'][0]).upper()}: {item['msg'].removeprefix('Value error, ')}" for item in error.errors()
+        ]
         raise ImproperlyConfigured("Bad settings in the environment:\n  " + "\n  ".join(lines)) from None
     if env.environment == "production" and len(env.secret_key) < 32:
         raise ImproperlyConfigured("SECRET_KEY: needs at least 32 characters when ENVIRONMENT=production")

@@ -14,6 +14,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import redis
+
 from analytics_hub.env import BASE_DIR, Env
 from analytics_hub.launch.account import LaunchError, server_account
 from analytics_hub.launch.folders import data_folder, servers_folder
@@ -51,13 +53,7 @@ class Hub:
         Raises:
             LaunchError: the hub cannot start; whatever had started has been stopped.
         """
-        account = server_account() if self._embeds else None
-        if account is not None:
-            data_folder(self.data_dir, account)
-        else:
-            self.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = FolderLock(self.data_dir)
-        lock.take(self.address)
+        lock = self._take_folder()
         if os.environ.get("HUB_UNDER_MAKE"):
             end_with_parent(signal.SIGTERM, os.getppid())
         self.supervisor.handle_signals()
@@ -72,6 +68,21 @@ class Hub:
             (self.data_dir / "runtime.json").unlink(missing_ok=True)
             lock.release()
         say("stopped")
+
+    def _take_folder(self) -> FolderLock:
+        account = server_account() if self._embeds else None
+        lock = FolderLock(self.data_dir)
+        try:
+            if account is not None:
+                data_folder(self.data_dir, account)
+            else:
+                self.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+            lock.take(self.address)
+        except OSError as error:
+            raise LaunchError(
+                f"HUB_DATA_DIR: nothing can be kept in {self.data_dir} ({error.strerror}). Give another folder."
+            ) from None
+        return lock
 
     @property
     def _embeds(self) -> bool:
@@ -91,6 +102,7 @@ class Hub:
     def _start_servers(self) -> None:
         self.database_url, self.redis_url = self.env.database_url, self.env.redis_url
         if not self._embeds:
+            require_cache(self.redis_url)
             return
         account = server_account()
         folder = servers_folder(self.data_dir, account)
@@ -105,6 +117,8 @@ class Hub:
             valkey = Valkey(folder / "valkey", free_port(), passwords["valkey"], account)
             self.supervisor.launch(_server("valkey", valkey, signal.SIGTERM, grace_seconds=10))
             self.redis_url = valkey.url
+        else:
+            require_cache(self.redis_url)
 
     def _write_runtime(self) -> None:
         runtime = {
@@ -211,6 +225,18 @@ def require_free_port(host: str, port: int) -> None:
                     f"Port {port} on {host} is in use by another program. Choose another with --port or API_PORT."
                 ) from None
             raise LaunchError(f"Cannot listen on {host}, port {port}: {error}.") from None
+
+
+def require_cache(url: str) -> None:
+    """
+    Raises:
+        LaunchError: no Redis or Valkey answers at the address given in REDIS_URL.
+    """
+    try:
+        with redis.Redis.from_url(url, socket_connect_timeout=5, socket_timeout=5) as client:
+            client.ping()
+    except (redis.RedisError, OSError, ValueError) as error:
+        raise LaunchError(f"REDIS_URL: no server that can be used answers there: {error}") from None
 
 
 def answers(address: str, path: str) -> bool:

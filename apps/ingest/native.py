@@ -149,7 +149,8 @@ def moment(value: Any) -> int:
     if isinstance(value, str):
         found = instant(value)
         if found is not None:
-            return max(found, 0)
+            # 0 says that there is none; so do senders whose unset time is the first of all days.
+            return found if found > 0 else int(not value.strip().startswith("0001-01-01"))
         try:
             value = float(value) if "." in value or "e" in value.lower() else int(value[:20])
         except ValueError:

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from django.core.exceptions import ValidationError
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from apps.common.errors import ApiError
-from apps.orgs.models import Project, Role
+from apps.orgs.models import SLUG, Project, Role
 
 if TYPE_CHECKING:  # DRF's views import the classes named in the settings, this module's among them
     from rest_framework.views import APIView
@@ -88,11 +89,17 @@ def visible_project(principal: Principal, slug: str) -> int:
     known = principal.project_ids.get(slug)
     if known is not None:
         return known
+    try:
+        SLUG(slug)
+    except ValidationError:
+        # It names nothing, and may hold what no database takes.
+        message = "A project is named by its slug: 1 to 64 of a-z, 0-9 and inner hyphens."
+        raise ApiError(1300, message, field="project") from None
     # Not in the principal as it was cached: unknown, hidden, or made a moment ago.
     found = Project.objects.filter(organization_id=principal.organization_id, slug=slug).values_list("pk", flat=True)
     project_id = found.first()
     if project_id is None:
-        raise ApiError(1300, "There is no such project.", field="project", details={"project": slug[:64]})
+        raise ApiError(1300, f"There is no project '{slug}'.", field="project", details={"project": slug[:64]})
     if not principal.all_projects:
         raise ApiError(1101, "The project is outside your key.", field="project", details={"project": slug[:64]})
     return project_id

@@ -237,6 +237,12 @@ def test_durations(fields: dict[str, Any], start: int, end: int | None) -> None:
     assert raw.end_ns == (0 if end is None else MOMENT * 10**9 + end)
 
 
+@pytest.mark.parametrize("start", ["1970-01-01", "1969-07-20T20:17:40Z"])
+def test_a_date_at_or_before_the_epoch_is_too_old_and_not_missing(acme: Sender, start: str) -> None:
+    answer = orjson.loads(acme.post({"start_time": start, "duration_ms": 1}, PATH).content)
+    assert [item["reason"] for item in answer["rejected"]] == ["older_than_retention"]
+
+
 def test_every_own_field_is_a_column_of_the_map() -> None:
     raw = decode_span(dict.fromkeys(HUB_FIELDS, "x"), 0)
     assert set(raw.attributes) == {f"hub.{field}" for field in HUB_FIELDS}

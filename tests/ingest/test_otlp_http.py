@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import time
 import zlib
 from collections.abc import Iterator
@@ -268,6 +269,10 @@ def test_spans_go_to_the_project_of_the_key_header_or_resource(acme: Sender) -> 
     assert landed({"openinference.project.name": "other"}, "4" * 16) == other.pk
     answer = acme.post(json_request([recent(spanId="5" * 16)]), headers={"X-Project": "missing"})
     assert answer.status_code == 404
+    for broken in ("a\x00b", "\ud800", "My Project"):  # refused for good: a 503 would be sent again without end
+        resource = {"openinference.project.name": broken}
+        body = json.dumps(json_request([recent(spanId="6" * 16)], resource)).encode()
+        assert acme.post(body).status_code == 404, broken
     assert len(stored()) == 4
 
 

@@ -277,6 +277,30 @@ def test_given_servers_are_used_and_nothing_is_embedded(data_dir: Path) -> None:
     assert not (data_dir / "servers").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("API_PORT", "abc", "API_PORT: "),
+        ("DATABASE_URL", "mysql://ada:hidden@somewhere/hub", "DATABASE_URL: must start with postgresql://"),
+        ("DATABASE_URL", "postgresql://ada:hidden@127.0.0.1:1/hub", "DATABASE_URL: the database cannot be used"),
+        ("REDIS_URL", "redis://:hidden@127.0.0.1:1/0", "REDIS_URL: no server that can be used answers"),
+        ("HUB_DATA_DIR", "/dev/null", "HUB_DATA_DIR: nothing can be kept in /dev/null"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_named_in_a_sentence(tmp_path: Path, name: str, value: str, said: str) -> None:
+    # With both servers given nothing is embedded, so that each case fails at its own setting.
+    given = {"HUB_DATA_DIR": str(tmp_path), "REDIS_URL": "redis://127.0.0.1:1/0"}
+    if "cannot be used" in said:
+        del given["REDIS_URL"]
+    environment = {key: kept for key, kept in os.environ.items() if key not in SETTINGS} | given | {name: value}
+    command = [sys.executable, "manage.py", "up", "--port", str(free_port())]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=90)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert "hidden" not in done.stdout + done.stderr
+
+
 def test_a_port_in_use_is_named(data_dir: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.core.management import call_command
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
+from django.db import OperationalError, connection
 
 from apps.traces import storage
 
@@ -16,5 +17,9 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            connection.ensure_connection()
+        except OperationalError as error:
+            raise CommandError(f"DATABASE_URL: the database cannot be used: {error}") from None
         call_command("migrate", interactive=False, verbosity=0)
         storage.prepare(datetime.now(UTC))
