@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from apps.metrics.catalog import Output
 from apps.metrics.components import COMPONENTS, bin_sql
 from apps.metrics.cover import Segment
 from apps.metrics.planner import Part, PartKind, Plan
@@ -239,13 +240,22 @@ def _quoted(name: str) -> str:
     return f'"={name}"' if name in ("bucket", "total_rows") else f'"{name}"'
 
 
+def _as_answered(alias: str, output: Output) -> str:
+    """A value rounded as the answer shows it, so that a condition on a value that was seen holds for it."""
+    if output in ("integer", "text"):
+        return _quoted(alias)
+    return f"round({_quoted(alias)}::numeric, {12 if output in ('usd', 'rate') else 6})"
+
+
 def _tail(context: _Context, part: Part) -> str:
     """HAVING, ORDER BY and LIMIT over the finished rows."""
     spec = context.spec
     text = ""
     if spec.having:
+        outputs = {ref.alias: ref.formula.output for ref in spec.metrics}
         conditions = [
-            f"{_quoted(item.alias)} {_HAVING[item.op]} {context.params.bind(item.value, 'numeric')}"
+            f"{_as_answered(item.alias, outputs[item.alias])} {_HAVING[item.op]} "
+            f"{context.params.bind(item.value, 'numeric')}"
             for item in spec.having
         ]
         text += f" WHERE {' AND '.join(conditions)}"

@@ -291,6 +291,21 @@ def test_a_filter_on_a_project_answers_as_the_parameter_does(world: World) -> No
             assert code(query(world, key=world.key, **asked)) == expected, (slug, asked)
 
 
+@pytest.mark.parametrize("other", ["error_count", "unique_users"])
+@pytest.mark.parametrize(
+    ("metric", "aggregation"), [("total_cost", "avg"), ("duration", "stddev"), ("error_rate", "avg"), ("ttft", "sum")]
+)
+def test_a_condition_on_a_value_that_was_seen_holds(world: World, metric: str, aggregation: str, other: str) -> None:
+    for n in range(3):
+        changes = {"duration_us": 10**6 + n, "ttft_us": 333 + n, "status": "error" if n else "ok"}
+        write([span_row(project_id=world.default.pk, total_cost=10**12 + n % 2, **changes)])
+    metrics = [{"metric": metric, "aggregation": aggregation, "alias": "x"}, {"metric": other}]
+    [seen] = query(world, metrics=metrics).json()["data"]
+    for operator in ("eq", "gte", "lte"):
+        having = [{"metric": "x", "operator": operator, "value": seen["x"]}]
+        assert query(world, metrics=metrics, having=having).json()["data"] == [seen], operator
+
+
 def test_no_interval_and_no_group_is_one_row_even_of_nothing(world: World) -> None:
     metrics = [{"metric": name} for name in ("request_count", "total_cost", "duration", "unique_users", "error_rate")]
     answer = query(world, metrics=metrics).json()
