@@ -8,6 +8,7 @@ from typing import Any, Final
 from django.http import HttpRequest
 
 _CHUNK: Final = 65_536
+_MAX_MEMBERS: Final = 10_000  # empty ones cost time and never reach the limit of bytes
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _ENCODINGS: Final = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": zlib.MAX_WBITS}
 
@@ -100,14 +101,24 @@ def inflate(packed: bytes, window: int, limit: int) -> bytes:
 def _inflate(packed: bytes, window: int, limit: int) -> bytes:
     parts: list[bytes] = []
     room = limit + 1
-    while packed:  # gzip allows several members one after another
+    view = memoryview(packed)
+    position = members = 0
+    while position < len(view):  # gzip allows several members one after another
+        members += 1
+        if members > _MAX_MEMBERS:
+            raise BodyError(400, f"the body has more than {_MAX_MEMBERS} gzip members")
         inflater = zlib.decompressobj(window)
-        part = inflater.decompress(packed, room)
-        parts.append(part)
-        room -= len(part)
-        if room <= 0 or inflater.unconsumed_tail:
-            raise _too_large(limit)
+        # A slice at a time: what follows a member is copied, and of many small ones that would be the body each time.
+        while not inflater.eof and position < len(view):
+            piece = view[position : position + _CHUNK]
+            part = inflater.decompress(piece, room)
+            parts.append(part)
+            room -= len(part)
+            if room <= 0 or inflater.unconsumed_tail:
+                raise _too_large(limit)
+            position += len(piece) - len(inflater.unused_data)
         if not inflater.eof:
             raise BodyError(400, "the compressed body is cut short")
-        packed = inflater.unused_data if window == _GZIP else b""
+        if window != _GZIP:
+            break
     return b"".join(parts)

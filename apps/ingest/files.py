@@ -86,6 +86,16 @@ class JsonLines:
             return [unreadable(row, str(error).replace("the body", "the line"), line.decode("utf-8", "replace"))]
 
 
+def require_times(columns: list[str]) -> None:
+    """
+    Raises:
+        UndecodableError: no row could have a time, so that each would be refused.
+    """
+    if not {"start_time", "end_time"}.intersection(columns):
+        names = ", ".join(columns[:10])[:300] or "none"
+        raise UndecodableError(f"it needs a column start_time or end_time; its columns are: {names}")
+
+
 class CommaSeparated:
     """CSV with a header line of our field names; other columns become attributes. Positions are rows."""
 
@@ -93,6 +103,11 @@ class CommaSeparated:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        with path.open(encoding="utf-8-sig", errors="replace", newline="") as text:
+            try:
+                require_times(next(csv.reader(text), []))
+            except csv.Error as error:
+                raise UndecodableError(str(error)) from None
         with path.open("rb") as handle:
             self.total = max(0, sum(block.count(b"\n") for block in iter(lambda: handle.read(1 << 20), b"")) - 1)
 
@@ -135,6 +150,7 @@ class Parquet:
         except ImportError:
             raise UndecodableError("Parquet needs pyarrow: pip install 'analytics-hub[parquet]'") from None
         self.file = parquet.ParquetFile(path)
+        require_times(self.file.schema_arrow.names)
         self.total = self.file.metadata.num_rows
 
     def items(self, position: int, row: int) -> Iterator[Item]:

@@ -207,3 +207,24 @@ def test_mistakes_are_named(
     (tmp_path / "x.bin").write_bytes(b"?" * 100)
     with pytest.raises(CommandError, match=message):
         call_command("import_traces", *arguments)
+
+
+def test_a_table_without_times_is_refused_before_its_rows(acme: Sender, tmp_path: Path) -> None:
+    file = tmp_path / "x.csv"
+    file.write_text("name;start_time\n" + "a;2026-01-01\n" * 3, encoding="utf-8")
+    with pytest.raises(CommandError, match="needs a column start_time or end_time; its columns are: name;start_time"):
+        call_command("import_traces", str(file), "--project", "acme/default")
+    assert not DeadLetter.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("redrive", "999999999"), "no dead letter 999999999"),
+        (("list", "--project", "acme/nope"), "no project acme/nope"),
+        (("list", "--limit", "-1"), "--limit"),
+    ],
+)
+def test_mistakes_about_dead_letters_are_named(acme: Sender, arguments: tuple[str, ...], message: str) -> None:
+    with pytest.raises(CommandError, match=message):
+        call_command("dead_letters", *arguments)

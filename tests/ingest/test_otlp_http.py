@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import time
 import zlib
 from collections.abc import Iterator
@@ -170,6 +171,19 @@ def test_too_large_is_413(acme: Sender, limits: pytest.MonkeyPatch, content_type
     bomb = gzip.compress(b" " * 50_000)
     assert len(bomb) < 1_000
     assert acme.post(bomb, content_type=content_type, headers={"Content-Encoding": "gzip"}).status_code == 413
+
+
+def test_members_may_lie_anywhere_but_not_be_without_number() -> None:
+    from apps.ingest.body import BodyError, inflate
+
+    texts = [bytes([number % 251]) * (number * 37 % 5_000) for number in range(400)]
+    packed = b"".join(gzip.compress(text, number % 10) for number, text in enumerate([*texts, os.urandom(200_000)]))
+    assert inflate(packed, 31, 10_000_000)[: sum(map(len, texts))] == b"".join(texts)
+    empty = gzip.compress(b"")
+    assert inflate(empty * 10_000, 31, 1_000) == b""
+    with pytest.raises(BodyError) as refused:
+        inflate(empty * 10_001, 31, 1_000)
+    assert refused.value.status == 400
 
 
 def test_a_bomb_is_not_inflated_beyond_the_limit() -> None:

@@ -6,12 +6,13 @@ import argparse
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Count
 
 from apps.ingest import dead_letters
 from apps.ingest.models import DeadLetter
 from apps.ingest.redrive import redrive
+from apps.orgs.models import Project
 
 
 class Command(BaseCommand):
@@ -40,8 +41,12 @@ class Command(BaseCommand):
 
     def _list(self, project: str | None, limit: int) -> None:
         letters = DeadLetter.objects.select_related("project__organization").order_by("-pk")
+        if limit < 0:
+            raise CommandError("--limit: must not be negative")
         if project:
             organization, _, slug = project.partition("/")
+            if not Project.objects.filter(organization__slug=organization, slug=slug).exists():
+                raise CommandError(f"There is no project {project}.")
             letters = letters.filter(project__organization__slug=organization, project__slug=slug)
         for reason, count in letters.order_by().values_list("reason").annotate(count=Count("pk")):
             self.stdout.write(f"{count:>8} {reason}")
@@ -54,6 +59,9 @@ class Command(BaseCommand):
             )
 
     def _redrive(self, ids: list[int]) -> None:
+        unknown = set(ids).difference(DeadLetter.objects.filter(pk__in=ids).values_list("pk", flat=True))
+        if unknown:
+            raise CommandError(f"There is no dead letter {', '.join(map(str, sorted(unknown)))}.")
         made = redrive(ids or None)
         self.stdout.write(f"{made.stored} stored, {len(made.refused)} refused again.")
         for pk, reason in sorted(made.refused.items()):

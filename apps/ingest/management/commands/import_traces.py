@@ -37,7 +37,7 @@ class Command(BaseCommand):
         path: Path = options["file"]
         project = ingest_project(self._project_id(options["project"]))
         if not path.is_file():
-            raise CommandError(f"{path}: no such file")
+            raise CommandError(f"{path}: {'not a file' if path.exists() else 'no such file'}")
         kind = options["format"] or format_of(path)
         if kind is None:
             raise CommandError(f"{path}: say which with --format {'|'.join(sorted(FORMATS))}")
