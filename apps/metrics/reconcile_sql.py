@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from apps.metrics.compile_postgres import RANGES, aggregate_raw, cells_in_ranges, resolved_spans
 from apps.metrics.rollups import Rollup
-from apps.traces.summary import SUMMARY, TRACE_SUMMARY_SQL
+from apps.traces.summary import SUMMARY, TRACE_SUMMARY_SQL, spans_of
 
 TRACE_COLUMNS = tuple(SUMMARY)
 
@@ -83,7 +83,7 @@ WITH touched AS MATERIALIZED (
     ) AND NOT EXISTS (
         SELECT FROM unnest(%(dirty_projects)s::integer[], %(dirty_los)s::timestamptz[], %(dirty_his)s::timestamptz[])
             AS m (project_id, lo, hi)
-        JOIN span s ON s.trace_id = u.trace_id AND s.project_id = u.project_id
+        JOIN span s ON s.trace_id = u.trace_id AND s.project_id + 0 = u.project_id
             AND s.start_time >= m.lo AND s.start_time < m.hi
         WHERE m.project_id = u.project_id
     )
@@ -91,7 +91,7 @@ WITH touched AS MATERIALIZED (
     SELECT u.project_id, u.trace_id, x.* FROM settled u CROSS JOIN LATERAL (
         SELECT {TRACE_SUMMARY_SQL}
         FROM span s
-        WHERE s.trace_id = u.trace_id AND s.project_id = u.project_id AND s.start_time >= u.lo AND s.start_time <= u.hi
+        WHERE {spans_of("u")}
     ) x
     WHERE x.span_count > 0
 ), c AS MATERIALIZED (

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from apps.traces.summary import INHERITED, Range, inherited_sql
+from apps.traces.summary import INHERITED, Range, inherited_sql, spans_of
 
 DEFAULT_ENVIRONMENT = "default"
 _JOIN_TRACE = "LEFT JOIN trace t ON t.project_id = s.project_id AND t.trace_id = s.trace_id"
@@ -43,7 +43,7 @@ marked AS (
     FROM dirty_trace b CROSS JOIN LATERAL (
         SELECT {", ".join(f"{inherited_sql(column)} AS {column}" for column in INHERITED)}
         FROM span s
-        WHERE s.trace_id = b.trace_id AND s.project_id = b.project_id AND s.start_time >= b.lo AND s.start_time <= b.hi
+        WHERE {spans_of("b")}
     ) a
 )"""
 _DIRTY_MINUTES = f"""

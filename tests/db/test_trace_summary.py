@@ -211,3 +211,18 @@ def test_nothing_changed_is_nothing_written() -> None:
         cursor.execute("SELECT xmin::text, ctid::text FROM trace")
         assert cursor.fetchall() == before
         assert refresh_traces(cursor, []) == []
+
+
+def _rows_in_vain(plan: dict[str, Any]) -> float:
+    """How many rows the nodes of an executed plan read and threw away."""
+    own = sum(plan.get(f"Rows Removed by {why}", 0) for why in ("Filter", "Join Filter", "Index Recheck"))
+    return float(own * plan.get("Actual Loops", 1)) + sum(_rows_in_vain(child) for child in plan.get("Plans", []))
+
+
+def test_many_traces_of_one_moment_are_not_read_once_for_each() -> None:
+    count = 1_500
+    writer.write([span_row(trace_id=f"t{index}", start_us=T0_US) for index in range(count)])
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {attribution._DIRTY_MINUTES}", [[1]])
+        plan = cursor.fetchone()[0][0]["Plan"]
+    assert _rows_in_vain(plan) < 10 * count

@@ -24,7 +24,7 @@ WITH marked AS (
     FROM dirty_trace b CROSS JOIN LATERAL (
         SELECT coalesce((array_agg(s.user_id ORDER BY s.start_time, s.span_id) FILTER (WHERE s.parent_span_id IS NULL))[1], (array_agg(s.user_id ORDER BY s.start_time, s.span_id) FILTER (WHERE s.user_id IS NOT NULL))[1]) AS user_id, coalesce((array_agg(s.session_id ORDER BY s.start_time, s.span_id) FILTER (WHERE s.parent_span_id IS NULL))[1], (array_agg(s.session_id ORDER BY s.start_time, s.span_id) FILTER (WHERE s.session_id IS NOT NULL))[1]) AS session_id, coalesce((array_agg(s.environment ORDER BY s.start_time, s.span_id) FILTER (WHERE s.parent_span_id IS NULL))[1], (array_agg(s.environment ORDER BY s.start_time, s.span_id) FILTER (WHERE s.environment IS NOT NULL))[1]) AS environment, coalesce((array_agg(s.team ORDER BY s.start_time, s.span_id) FILTER (WHERE s.parent_span_id IS NULL))[1], (array_agg(s.team ORDER BY s.start_time, s.span_id) FILTER (WHERE s.team IS NOT NULL))[1]) AS team
         FROM span s
-        WHERE s.trace_id = b.trace_id AND s.project_id = b.project_id AND s.start_time >= b.lo AND s.start_time <= b.hi
+        WHERE s.trace_id = b.trace_id AND s.project_id + 0 = b.project_id AND s.start_time >= b.lo AND s.start_time <= b.hi
     ) a
 )
 SELECT count(id) AS "unique_users" FROM (
