@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from analytics_hub.launch.process import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -31,14 +32,6 @@ class Hub:
     project_id: int
     process: subprocess.Popen[bytes]
     environment: dict[str, str]
-
-
-def free_port() -> int:
-    """A port on loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def ready(port: int, seconds: float = 60) -> None:

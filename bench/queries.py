@@ -75,7 +75,7 @@ def measure(hub: Hub, end: datetime, times: int) -> None:
     for question in questions(end):
         # A connection each: the hand-written statement takes longer than the server keeps an idle one.
         connection = http.client.HTTPConnection("127.0.0.1", hub.port, timeout=120)
-        for _ in range(4):
+        for _ in range(12):
             ask(hub, connection, question)
         taken, source = [], ""
         for _ in range(times):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -85,11 +86,17 @@ def group_alive(pgid: int) -> bool:
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port that is free right now."""
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that is free right now and likely to stay so until it is used.
+
+    It lies below the range from which the system serves outgoing connections and `bind(0)`: those would take a port
+    that was free a moment ago.
+    """
+    for _ in range(100):
+        port = 10_000 + secrets.randbelow(22_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((host, port))
+            return port
+    raise OSError(f"no free port on {host}")
 
 
 def minimal_environment(home: Path) -> dict[str, str]:

@@ -24,6 +24,7 @@ from apps.traces.encode import CONTENT_NAMES, SPAN_NAMES, Key
 
 MAX_MARKS = 1_000
 ATTEMPTS = 3
+HOMELESS_ATTEMPTS = 5
 _SQL_SPAN = f"COPY span ({', '.join(SPAN_NAMES)}) FROM STDIN (FORMAT binary)"
 _SQL_CONTENT = f"COPY span_content ({', '.join(CONTENT_NAMES)}) FROM STDIN (FORMAT binary)"
 _IDENTITY = ", ".join(IDENTITY)
@@ -188,9 +189,11 @@ def _attempts(database: BaseDatabaseWrapper, items: Items) -> WriteResult:
             time.sleep(0.01 * 4**contended)
         except errors.CheckViolation as error:
             homeless += 1
-            if error.diag.constraint_name or homeless >= ATTEMPTS:
+            if error.diag.constraint_name or homeless > HOMELESS_ATTEMPTS:
                 raise
             _make_missing(database, items)
+            if homeless > 1:  # another writer made it, and this server process has not seen it yet
+                time.sleep(0.02 * 2**homeless)
         except errors.ConfigurationLimitExceeded:
             if careful:
                 raise
