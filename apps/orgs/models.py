@@ -80,7 +80,6 @@ class Project(models.Model):
         default=list, blank=True, help_text="Names of built-in patterns (email, phone, card, key) to redact"
     )
     redact_custom = models.JSONField(default=list, blank=True, help_text="Own regular expressions to redact")
-    spans_per_minute = models.PositiveIntegerField(null=True, blank=True)
 
     class Meta:
         constraints: ClassVar = [

@@ -55,7 +55,6 @@ class Migration(migrations.Migration):
                 ('store_content', models.BooleanField(default=True)),
                 ('redact_patterns', models.JSONField(blank=True, default=list, help_text='Names of built-in patterns (email, phone, card, key) to redact')),
                 ('redact_custom', models.JSONField(blank=True, default=list, help_text='Own regular expressions to redact')),
-                ('spans_per_minute', models.PositiveIntegerField(blank=True, null=True)),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='projects', to='orgs.organization')),
             ],
         ),
