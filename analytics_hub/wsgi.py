@@ -13,7 +13,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "analytics_hub.settings")
 follow_parent()
 application = get_wsgi_application()
 
-# What is loaded by now (models, routes, the price list) lives as long as the process: without it, collecting garbage
-# takes a few milliseconds where it took a hundred, in the middle of somebody's request.
+# What is loaded by now (models, routes, the price list) lives as long as the process, so full collections need not walk
+# it in the middle of somebody's request.
 gc.collect()
 gc.freeze()

@@ -192,7 +192,7 @@ def _attempts(database: BaseDatabaseWrapper, items: Items) -> WriteResult:
             if error.diag.constraint_name or homeless > HOMELESS_ATTEMPTS:
                 raise
             _make_missing(database, items)
-            if homeless > 1:  # another writer made it, and this server process has not seen it yet
+            if homeless > 1:  # seen once among four writers in a test, cause unknown: give the others time
                 time.sleep(0.02 * 2**homeless)
         except errors.ConfigurationLimitExceeded:
             if careful:
