@@ -134,12 +134,13 @@ USE_I18N = False
 
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "DEFAULT_AUTHENTICATION_CLASSES": ["apps.orgs.authentication.ApiKeyAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["apps.orgs.access.HasPermission"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["apps.orgs.door.DoorAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["apps.orgs.door.HasPermission"],
     "DEFAULT_RENDERER_CLASSES": ["apps.common.renderers.JsonRenderer"],
     "DEFAULT_PARSER_CLASSES": ["apps.common.parsers.JsonParser"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "apps.common.renderers.LenientNegotiation",
     "EXCEPTION_HANDLER": "apps.common.exceptions.exception_handler",
+    "DEFAULT_METADATA_CLASS": None,
     "UNAUTHENTICATED_USER": None,
     "URL_FORMAT_OVERRIDE": None,
 }

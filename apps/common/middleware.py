@@ -32,6 +32,8 @@ class EdgeMiddleware:
         finally:
             ids.current.reset(token)
         response["X-Request-ID"] = request_id
+        for name, value in getattr(request, "hub_headers", {}).items():
+            response[name] = value
         if isinstance(response, HttpResponse) and "Content-Length" not in response:
             response["Content-Length"] = str(len(response.content))
         return response

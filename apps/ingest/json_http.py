@@ -44,7 +44,7 @@ _EXAMPLE = {
 class JsonSpansView(APIView):
     """Store one span, or `{"spans": [...]}`."""
 
-    required_permission = "traces:write"
+    required_permission = {"POST": "traces:write"}
     parser_classes = ()
 
     @extend_schema(

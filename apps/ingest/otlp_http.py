@@ -22,8 +22,8 @@ from apps.ingest import otlp, otlp_json
 from apps.ingest.body import BodyError, read_body
 from apps.ingest.raw import RawSpan, UndecodableError
 from apps.ingest.service import Receipt, ingest
-from apps.orgs.access import Principal, require_permission
-from apps.orgs.authentication import authenticate_request
+from apps.orgs.access import Principal
+from apps.orgs.door import admit, requires
 from apps.orgs.projects import IngestProject, project_for_ingest
 from apps.traces.writer import WriteUnavailable
 
@@ -80,8 +80,7 @@ def _varint(number: int) -> bytes:
 def _admit(request: HttpRequest) -> tuple[Principal, Encoding]:
     if request.method != "POST":
         raise _Refused(405, f"{request.method} is not offered here, only POST", {"Allow": "POST"})
-    principal = authenticate_request(request)
-    require_permission(principal, "traces:write")
+    principal = admit(request, "traces:write")
     encoding = encoding_of(request)
     if encoding is None:
         raise _Refused(415, f"Content-Type must be {PROTOBUF} or {JSON}")
@@ -109,6 +108,7 @@ def _answer_errors(request: HttpRequest, error: Exception) -> HttpResponse:
 
 
 @csrf_exempt
+@requires(POST="traces:write")
 def traces(request: HttpRequest) -> HttpResponse:
     """ExportTraceService over HTTP."""
     try:
@@ -175,12 +175,14 @@ _NOT_STORED: Final = "not stored: this hub keeps traces only"
 
 
 @csrf_exempt
+@requires(POST="traces:write")
 def metrics(request: HttpRequest) -> HttpResponse:
     """ExportMetricsService: answered so that a client does not retry, and not stored."""
     return _unstored(request, ExportMetricsServiceResponse())
 
 
 @csrf_exempt
+@requires(POST="traces:write")
 def logs(request: HttpRequest) -> HttpResponse:
     """ExportLogsService: answered so that a client does not retry, and not stored."""
     return _unstored(request, ExportLogsServiceResponse())

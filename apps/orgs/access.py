@@ -2,38 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from django.core.exceptions import ValidationError
-from rest_framework.permissions import BasePermission
-from rest_framework.request import Request
 
 from apps.common.errors import ApiError
+from apps.common.limits import Bucket
 from apps.orgs.models import SLUG, Project, Role
 
-if TYPE_CHECKING:  # DRF's views import the classes named in the settings, this module's among them
-    from rest_framework.views import APIView
+# Beside the table's permissions, what a route may ask for.
+PUBLIC = "public"  # nobody has to sign in
+SIGNED_IN = "signed_in"  # any principal of an organization
+ACCOUNT = "account"  # a signed-in person, with or without an organization
+INSTALLATION = "installation:manage"  # superusers, who run the installation
 
 _READ = {"traces:read", "events:read", "metrics:read", "insights:read", "alerts:read", "dashboards:read"}
 _EXPORTS = {"exports:create", "exports:read", "exports:cancel", "exports:download"}
 _BUILD = {"traces:content", "metrics:query", "costs:read", "alerts:manage", "dashboards:write", *_EXPORTS}
+_OWN_KEYS = {"keys:manage_own"}
 
+# The permission table of the roles, as data. `keys:manage_own` is the table's "own keys".
 PERMISSIONS: dict[str, frozenset[str]] = {
     Role.ADMIN: frozenset(
         _READ
         | _BUILD
+        | _OWN_KEYS
         | {"traces:write", "events:write", "scores:write", "costs:manage", "keys:manage"}
         | {"members:manage", "org:manage", "audit:read", "data:delete"}
     ),
-    Role.DEVELOPER: frozenset(_READ | _BUILD | {"traces:write", "events:write", "scores:write", "keys:manage_own"}),
+    Role.DEVELOPER: frozenset(_READ | _BUILD | _OWN_KEYS | {"traces:write", "events:write", "scores:write"}),
     Role.ANALYST: frozenset(_READ | _BUILD | {"scores:write"}),
     Role.BILLING: frozenset(
         {"metrics:read", "dashboards:read", "alerts:read", "costs:read", "costs:manage"} | _EXPORTS
     ),
     Role.VIEWER: frozenset(_READ),
 }
+KNOWN_PERMISSIONS: frozenset[str] = frozenset().union(*PERMISSIONS.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +48,9 @@ class Principal:
 
     `project_ids` maps slug to id for every visible project, as of up to ten seconds ago; `all_projects` says that
     the caller sees every project of the organization; `key_project_id` is set where the key belongs to one project,
-    which is then where its spans land.
+    which is then where its spans land. `organization_id` is 0 for a person without an organization, who holds no
+    permission but, as a superuser, `INSTALLATION`. `role` is empty for a key with a list of permissions. `buckets` are
+    its rate limits, by name (apps.orgs.tiers).
     """
 
     organization_id: int
@@ -54,11 +62,25 @@ class Principal:
     key_id: int | None = None
     key_project_id: int | None = None
     user_id: int | None = None
+    role: str = ""
+    is_superuser: bool = False
+    buckets: Mapping[str, Bucket] = field(default_factory=dict)
+    scope: str = ""
 
     @property
     def is_authenticated(self) -> bool:
         """DRF asks its `request.user` this."""
         return True
+
+    @property
+    def kind(self) -> str:
+        return "user" if self.key_id is None else "key"
+
+
+def scope_of(organization_id: int, project_ids: Mapping[str, int], permissions: frozenset[str]) -> str:
+    """What two callers must have in common to be given the same cached answer: tenant, projects, permissions."""
+    parts = (organization_id, sorted(project_ids.items()), sorted(permissions))
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 
 
 def require_permission(principal: Principal, permission: str) -> None:
@@ -103,16 +125,3 @@ def visible_project(principal: Principal, slug: str) -> int:
     if not principal.all_projects:
         raise ApiError(1101, "The project is outside your key.", field="project", details={"project": slug[:64]})
     return project_id
-
-
-class HasPermission(BasePermission):
-    """DRF's form of `require_permission`: the view names what it needs in `required_permission`."""
-
-    def has_permission(self, request: Request, view: APIView) -> bool:
-        needed: str | None = getattr(view, "required_permission", None)
-        if needed is None:
-            raise TypeError(f"{type(view).__name__} does not name its required_permission")
-        if not isinstance(request.user, Principal):
-            return False
-        require_permission(request.user, needed)
-        return True

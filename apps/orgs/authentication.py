@@ -16,13 +16,12 @@ from datetime import datetime, timedelta
 from django.db.models import Q
 from django.http import HttpRequest
 from django.utils import timezone
-from rest_framework.authentication import BaseAuthentication
-from rest_framework.request import Request
 
 from apps.common.cells import Expiring
 from apps.common.errors import ApiError
-from apps.orgs.access import PERMISSIONS, Principal
-from apps.orgs.models import ApiKey, Project
+from apps.orgs.access import PERMISSIONS, Principal, scope_of
+from apps.orgs.models import ApiKey, Project, RateLimit
+from apps.orgs.tiers import buckets_for, tier_of
 
 CACHE_SECONDS = 10.0
 LAST_USED_SECONDS = 60
@@ -121,24 +120,21 @@ def _principal(key: ApiKey) -> Principal:
     if key.project_id is not None:
         projects = projects.filter(pk=key.project_id)
     permissions = frozenset(key.permissions) if key.permissions else PERMISSIONS.get(key.role, frozenset())
+    project_ids = dict(projects.values_list("slug", "pk"))
+    own = RateLimit.objects.filter(organization_id=key.organization_id)
+    tier = key.role or tier_of(permissions, PERMISSIONS)
     return Principal(
         organization_id=key.organization_id,
         organization_slug=key.organization.slug,
-        project_ids=dict(projects.values_list("slug", "pk")),
+        project_ids=project_ids,
         all_projects=key.project_id is None,
         permissions=permissions,
         name=f"key:{key.public_id}",
         key_id=key.pk,
         key_project_id=key.project_id,
+        role="" if key.permissions else key.role,
+        buckets=buckets_for(
+            key.organization_id, f"key:{key.pk}", tier, own.values_list("bucket", "per_minute", "burst")
+        ),
+        scope=scope_of(key.organization_id, project_ids, permissions),
     )
-
-
-class ApiKeyAuthentication(BaseAuthentication):
-    """DRF's view of `authenticate_request`: `request.user` is the Principal."""
-
-    def authenticate(self, request: Request) -> tuple[Principal, str]:
-        principal = authenticate_request(request._request)
-        return principal, f"key:{principal.key_id}"
-
-    def authenticate_header(self, request: Request) -> str:
-        return CHALLENGE

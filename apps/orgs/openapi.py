@@ -12,7 +12,7 @@ SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"apiKey": []}]
 class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # registers itself untyped
     """Two ways to send the same key."""
 
-    target_class = "apps.orgs.authentication.ApiKeyAuthentication"
+    target_class = "apps.orgs.door.DoorAuthentication"
     name = ["bearer", "apiKey"]
 
     def get_security_definition(self, auto_schema: Any) -> list[dict[str, Any]]:

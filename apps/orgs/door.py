@@ -1,0 +1,119 @@
+"""The one door: every request that needs a caller comes through `admit`, be its view DRF's or plain.
+
+In this order: who is it, has it tokens left, may it do this. A denial is charged and audited.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from django.http import HttpRequest
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import MethodNotAllowed
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+
+from apps.common.errors import ApiError
+from apps.common.limits import take
+from apps.orgs.access import PUBLIC, Principal, require_permission
+from apps.orgs.authentication import CHALLENGE, authenticate_request
+
+V = TypeVar("V", bound=Callable[..., Any])
+
+
+def admit(request: HttpRequest, permission: str, *, bucket: str | None = None, look_up: str | None = None) -> Principal:
+    """Let a request in. A second call for the same request only asks for the permission.
+
+    Args:
+        permission: what the route needs, one of the table or of access.py's further names.
+        bucket: the dear endpoint's bucket, charged beside the caller's own.
+        look_up: a cache key that is read in the limiter's round trip; found under `request.hub_looked_up`.
+
+    Raises:
+        ApiError: 1000-1003 for credentials, 1201 where an organization must be named, 1500 out of tokens (the cached
+            answer, if one was found, is then in `request.hub_looked_up`), 1100 without the permission.
+    """
+    principal = principal_of(request)
+    if not hasattr(request, "hub_headers"):
+        _charge(request, principal, bucket, look_up)
+    _require(request, principal, permission)
+    return principal
+
+
+def principal_of(request: HttpRequest) -> Principal:
+    """Who is asking; found out once a request. Raises as `authenticate_request` does."""
+    known: Principal | None = getattr(request, "hub_principal", None)
+    if known is None:
+        known = authenticate_request(request)
+        request.hub_principal = known  # type: ignore[attr-defined]
+    return known
+
+
+def _charge(request: HttpRequest, principal: Principal, bucket: str | None, look_up: str | None) -> None:
+    names = ("requests",) if bucket is None else ("requests", bucket)
+    charges = [(principal.buckets[name], 1) for name in names if name in principal.buckets]
+    if not charges:
+        request.hub_headers = {}  # type: ignore[attr-defined]
+        return
+    verdict, found = take(charges, look_up=look_up)
+    request.hub_looked_up = found  # type: ignore[attr-defined]
+    request.hub_headers = verdict.headers()  # type: ignore[attr-defined]  # EdgeMiddleware puts them on the answer
+    if not verdict.allowed:
+        message = f"At most {verdict.bucket.per_minute} {verdict.bucket.name} a minute. Try again later."
+        raise ApiError(1500, message, headers=verdict.headers())
+
+
+def _require(request: HttpRequest, principal: Principal, permission: str) -> None:
+    require_permission(principal, permission)
+
+
+def requires(**permissions: str) -> Callable[[V], V]:
+    """Declare what a plain view needs, by method: `@requires(POST="traces:write")`. The view calls `admit` itself."""
+
+    def decorate(view: V) -> V:
+        view.required_permission = permissions  # type: ignore[attr-defined]
+        return view
+
+    return decorate
+
+
+def needed_permission(view: Any, method: str) -> str:
+    """What a view needs for a method.
+
+    Raises:
+        TypeError: it declares nothing, which no route may.
+    """
+    declared: str | Mapping[str, str] | None = getattr(view, "required_permission", None)
+    if isinstance(declared, Mapping):
+        declared = declared.get("GET" if method == "HEAD" else method)
+    if declared is None:
+        raise TypeError(f"{view!r} does not declare what {method} needs")
+    return declared
+
+
+class HasPermission(BasePermission):
+    """The default permission class: a DRF view declares what it needs in `required_permission`.
+
+    That is one permission, or a mapping from method to permission; a dear endpoint names its bucket in `bucket`.
+    """
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        method = request.method or "GET"
+        if method.lower() not in view.http_method_names or not hasattr(view, method.lower()):
+            raise MethodNotAllowed(method)
+        needed = needed_permission(view, method)
+        if needed != PUBLIC:
+            admit(request._request, needed, bucket=getattr(view, "bucket", None))
+        return True
+
+
+class DoorAuthentication(BaseAuthentication):
+    """DRF's view of the door: `request.user` is the Principal."""
+
+    def authenticate(self, request: Request) -> tuple[Principal, str]:
+        principal = principal_of(request._request)
+        return principal, principal.name
+
+    def authenticate_header(self, request: Request) -> str:
+        return CHALLENGE
