@@ -14,7 +14,7 @@ from drf_spectacular.renderers import OpenApiJsonRenderer2, OpenApiYamlRenderer2
 from drf_spectacular.views import SpectacularAPIView
 
 from apps.common.errors import CATALOGUE, CATEGORY_ADVICE, ApiError, ErrorCode
-from apps.common.http import methods
+from apps.common.http import methods, open_to_all
 from apps.common.openapi import example
 
 
@@ -42,12 +42,14 @@ def _groups() -> list[tuple[str, SafeString, list[ErrorCode]]]:
     ]
 
 
+@open_to_all
 @methods("GET", "HEAD")
 def error_index(request: HttpRequest) -> HttpResponse:
     """Every error code on one page."""
     return _page(request, "docs/errors.html", {"groups": _groups()})
 
 
+@open_to_all
 @methods("GET", "HEAD")
 def error_page(request: HttpRequest, code: int) -> HttpResponse:
     """One error code: what it means, what to do, how it looks."""

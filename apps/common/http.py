@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from typing import Any, TypeVar
 
 from django.http import HttpRequest, HttpResponse
 
 from apps.common.errors import ApiError
 
 View = Callable[..., HttpResponse]
+V = TypeVar("V", bound=Callable[..., Any])
+
+
+def open_to_all(view: V) -> V:
+    """Declare that reading this takes no credentials: every route says what it needs (apps.orgs.door)."""
+    view.required_permission = {"GET": "public"}  # type: ignore[attr-defined]
+    return view
 
 
 def method_not_allowed(request: HttpRequest, allowed: tuple[str, ...]) -> ApiError:

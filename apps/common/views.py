@@ -5,15 +5,17 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse
 
 from apps.common import jsontext, readiness
-from apps.common.http import methods
+from apps.common.http import methods, open_to_all
 
 
+@open_to_all
 @methods("GET", "HEAD")
 def health(request: HttpRequest) -> HttpResponse:
     """The process is up. Touches nothing else, so that a probe never restarts a hub whose database is away."""
     return HttpResponse(b'{"status":"ok"}', content_type="application/json", headers={"Cache-Control": "no-store"})
 
 
+@open_to_all
 @methods("GET", "HEAD")
 def ready(request: HttpRequest) -> HttpResponse:
     """The hub is usable: 200, or 503 with what is missing."""
