@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
@@ -141,9 +141,16 @@ def _model_problems(error: django.ValidationError) -> list[tuple[str, str, str]]
     ]
 
 
+# Called with every denial (403) before it is answered. The kernel knows no tenants: who keeps an audit log adds itself.
+on_denial: list[Callable[[HttpRequest, ApiError], None]] = []
+
+
 def answer(error: BaseException, request: HttpRequest) -> HttpResponse:
     """Translate, log what is ours to mend, and answer with the envelope."""
     known = translate(error)
+    if known.entry.category == "AUTHORIZATION":
+        for listener in on_denial:
+            listener(request, known)
     if known.status >= 500:
         logger.error(
             "%s %s failed with %s %s (request %s)",

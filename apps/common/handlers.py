@@ -29,5 +29,4 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 
 def csrf_refused(request: HttpRequest, reason: str = "") -> HttpResponse:
-    error = ApiError(1102, "The form's security token is missing or stale. Load the page again.", status=403)
-    return envelope.response(error, request)
+    return answer(ApiError(1102, "The form's security token is missing or stale. Load the page again."), request)

@@ -22,6 +22,7 @@ from apps.ingest import otlp, otlp_json
 from apps.ingest.body import BodyError, read_body
 from apps.ingest.raw import RawSpan, UndecodableError
 from apps.ingest.service import Receipt, ingest
+from apps.orgs import audit
 from apps.orgs.access import Principal
 from apps.orgs.door import admit, requires
 from apps.orgs.projects import IngestProject, project_for_ingest
@@ -98,6 +99,8 @@ def _answer_errors(request: HttpRequest, error: Exception) -> HttpResponse:
     if isinstance(error, WriteUnavailable):
         return status_answer(encoding, 503, str(error), {"Retry-After": str(error.retry_after)})
     known = translate(error)
+    if known.entry.category == "AUTHORIZATION":
+        audit.refusal(request, known)
     if known.status >= 500:
         logger.error("%s %s failed with %s", request.method, request.path, known.entry.name, exc_info=error)
     # Only 429, 502, 503 and 504 may be sent again; a database that failed under us is a matter of time.

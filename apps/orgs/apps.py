@@ -8,4 +8,8 @@ class OrgsConfig(AppConfig):
     label = "orgs"
 
     def ready(self) -> None:
+        from apps.common import exceptions
         from apps.orgs import openapi  # noqa: F401  # registers the authentication scheme
+        from apps.orgs.audit import refusal
+
+        exceptions.on_denial.append(refusal)

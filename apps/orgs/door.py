@@ -16,6 +16,7 @@ from rest_framework.request import Request
 
 from apps.common.errors import ApiError
 from apps.common.limits import take
+from apps.orgs import audit
 from apps.orgs.access import PUBLIC, Principal, require_permission
 from apps.orgs.authentication import CHALLENGE, authenticate_request
 
@@ -65,7 +66,11 @@ def _charge(request: HttpRequest, principal: Principal, bucket: str | None, look
 
 
 def _require(request: HttpRequest, principal: Principal, permission: str) -> None:
-    require_permission(principal, permission)
+    try:
+        require_permission(principal, permission)
+    except ApiError as error:
+        audit.refusal(request, error)
+        raise
 
 
 def requires(**permissions: str) -> Callable[[V], V]:
