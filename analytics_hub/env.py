@@ -15,6 +15,8 @@ from django.core.exceptions import ImproperlyConfigured
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from apps.common.address import parse_networks
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 
@@ -26,6 +28,7 @@ class Env(BaseSettings):
     environment: Literal["development", "test", "production"] = "development"
     secret_key: str = Field(default="", max_length=1024)
     allowed_hosts: str = "*"
+    trusted_proxies: str = ""
     hub_data_dir: Path = BASE_DIR / ".hub"
     app_host: str = "127.0.0.1"
     api_port: int = Field(default=8000, ge=1, le=65535)
@@ -55,6 +58,12 @@ class Env(BaseSettings):
     ingest_max_spans: int = Field(default=10_000, ge=1)
     ingest_max_content_bytes: int = Field(default=1_000_000, ge=100)
     estimate_tokens: bool = False
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks_only(cls, value: str) -> str:
+        parse_networks(value)
+        return value
 
     @field_validator("database_url")
     @classmethod

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from analytics_hub import env as environment
 from analytics_hub.runtime import UNSET_DATABASE_URL, development_secret, read_runtime
+from apps.common.address import parse_networks
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 HUB = environment.load()
@@ -19,6 +20,7 @@ REDIS_URL = HUB.redis_url or _runtime.get("redis_url", "")
 DEBUG = False
 SECRET_KEY = HUB.secret_key or development_secret(HUB.hub_data_dir)
 ALLOWED_HOSTS = [host.strip() for host in HUB.allowed_hosts.split(",") if host.strip()]
+TRUSTED_PROXIES = parse_networks(HUB.trusted_proxies)
 
 INSTALLED_APPS = [
     "django.contrib.auth",

@@ -1,4 +1,4 @@
-"""The edge of every request: its id, its host, and the error shape for whatever escapes a view."""
+"""The edge of every request: its id, its address, its host, and the error shape for whatever escapes a view."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from django.core.handlers.wsgi import LimitedStream
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from apps.common import ids
+from apps.common.address import client_address, was_https
 from apps.common.exceptions import answer
 
 # Probes come by address, not by name, and learn nothing about the host.
@@ -18,7 +19,10 @@ _PROBES = frozenset({"/health", "/ready"})
 
 
 class EdgeMiddleware:
-    """Outermost: gives the request its id, echoes it, and turns exceptions of plain views into the envelope."""
+    """Outermost: gives the request its id and its client's address, turns exceptions of plain views into the envelope.
+
+    What trusted proxies say of the client is settled here once: `request.client_address` and `request.is_secure()`.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
@@ -26,6 +30,9 @@ class EdgeMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         request_id = ids.request_id(request)
+        request.client_address = client_address(request)  # type: ignore[attr-defined]
+        if was_https(request):
+            request.META["wsgi.url_scheme"] = "https"
         token = ids.current.set(request_id)
         try:
             response = self._refusal(request) or self.get_response(request)
