@@ -110,6 +110,9 @@ def _cache_location(url: str) -> str:
     return parts._replace(path=f"/{int(number) + 1}").geturl() if number.isdigit() else url
 
 
+VALKEY_URL = _cache_location(REDIS_URL) if REDIS_URL else ""  # what apps.common.valkey talks to
+
+
 def _cache(url: str) -> dict[str, Any]:
     if not url or not HUB.cache_enabled:
         return {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}
