@@ -1,0 +1,207 @@
+"""Who gets through which door: every route x method x caller x tenant, against the contract's table.
+
+The table is tests/support/table.py, not the code's. Allowed is anything but 401 and 403; denied is 403 with code 1100
+that names the permission; another tenant's object is 404; nobody at all is 401 with code 1000. Bodies are empty:
+validation comes after the door. Whatever a request writes is taken back.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import transaction
+from django.http import HttpResponseBase
+from django.test import Client
+from pytest_django import DjangoDbBlocker
+
+from apps.orgs.access import KNOWN_PERMISSIONS, PERMISSIONS
+from apps.orgs.authentication import forget_keys
+from apps.orgs.models import User
+from apps.orgs.projects import forget_projects
+from tests.support.callers import PASSWORD, Caller, Stage, ask, fill, set_the_stage
+from tests.support.surface import METHODS, Route, admin_routes, api_routes
+from tests.support.table import ACCOUNT, FURTHER, INSTALLATION, PUBLIC, ROLES, SIGNED_IN, TABLE, permissions_of
+from tests.support.world import make_world
+
+pytestmark = pytest.mark.django_db
+ROUTES = api_routes()
+every_route = pytest.mark.parametrize("route", ROUTES, ids=str)
+
+
+@pytest.fixture(scope="module")
+def stage(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Stage]:
+    """One world for the file: nothing that a request writes stays."""
+    with django_db_blocker.unblock(), transaction.atomic():
+        yield set_the_stage(make_world())
+        transaction.set_rollback(True)
+    forget_keys()
+    forget_projects()
+
+
+def test_the_codes_table_is_the_contracts() -> None:
+    assert {role: permissions_of(role) for role in ROLES} == {str(role): held for role, held in PERMISSIONS.items()}
+    assert set(TABLE) == KNOWN_PERMISSIONS
+
+
+@every_route
+def test_every_route_declares_what_it_needs(route: Route) -> None:
+    assert route.declared, f"{route.path} declares no required_permission (apps.orgs.door.requires, or an attribute)"
+    needed = {method: one for method in METHODS if (one := route.needs(method)) is not None}
+    unknown = {method: one for method, one in needed.items() if one not in TABLE and one not in FURTHER}
+    assert not unknown, f"{route.path} needs {unknown}, which the permission table does not have"
+    undeclared = sorted(route.offered_by_class - set(needed))
+    assert not undeclared, f"{route.path} offers {undeclared} and does not declare what they need"
+
+
+def code_of(answer: HttpResponseBase) -> tuple[int, str]:
+    """The error code and the whole text of an answer; 0 where it has no envelope (OTLP and Langfuse-shaped paths)."""
+    text = getattr(answer, "content", b"").decode("utf-8", "replace")
+    try:
+        error = json.loads(text).get("error")
+    except (ValueError, AttributeError):
+        return 0, text
+    return (int(error["code"]), text) if isinstance(error, dict) else (0, text)
+
+
+def is_page(route: Route) -> bool:
+    """Pages for people lead to the sign-in page where the API answers 401."""
+    return not route.path.startswith(("/api/", "/v1/"))
+
+
+def may(caller: Caller, needed: str) -> bool:
+    """What the contract says."""
+    if needed == PUBLIC:
+        return True
+    if needed == SIGNED_IN:
+        return caller.kind != "anonymous" and caller.member
+    if needed == ACCOUNT:
+        return caller.kind == "user"
+    if needed == INSTALLATION:
+        return caller.superuser
+    if needed == "keys:manage_own" and "keys:manage" in caller.permissions:
+        return True
+    return needed in caller.permissions
+
+
+def problem(route: Route, method: str, caller: Caller, answer: HttpResponseBase, *, foreign: bool) -> str | None:
+    """What is wrong with an answer; None where it is as the contract wants."""
+    needed = route.needs(method)
+    assert needed is not None
+    status, (code, text) = answer.status_code, code_of(answer)
+    bare = method == "HEAD" or code == 0
+    if status >= 500:
+        return f"{status} {text[:200]}"
+    if caller.kind == "anonymous" and needed != PUBLIC:
+        if is_page(route) and status in (302, 303) and "next=" in answer["Location"]:
+            return None
+        return None if status == 401 and (bare or code == 1000) else f"wants 401 (1000), got {status} ({code})"
+    if not may(caller, needed):
+        named = (bare and method == "HEAD") or needed in text
+        right = status == 403 and (bare or code == 1100) and named
+        return None if right else f"wants 403 (1100 naming {needed}), got {status} ({code}) {text[:120]}"
+    if foreign:
+        return None if status == 404 else f"wants 404 for another tenant's object, got {status} ({code}) {text[:120]}"
+    if status == 401 or (status == 403 and not (caller.limited and code in (1101, 1102))):
+        return f"holds {needed} and is answered {status} ({code}) {text[:120]}"
+    if status in (404, 405) and not caller.limited and needed != PUBLIC:
+        return f"may do it and is answered {status} ({code}) {text[:120]}"
+    return None
+
+
+def problems(stage: Stage, route: Route, callers: list[Caller], *, foreign: bool) -> list[str]:
+    path = fill(route, stage.examples, foreign=foreign)
+    if path is None:
+        return []
+    found = []
+    for method in METHODS:
+        if (needed := route.needs(method)) is None:
+            continue
+        # A few are enough where nobody is asked who they are.
+        for caller in callers[:3] if needed == PUBLIC else callers:
+            wrong = problem(route, method, caller, ask(stage.client, caller, method, path), foreign=foreign)
+            if wrong:
+                found.append(f"{method} {path} as {caller.name}: {wrong}")
+    return found
+
+
+@every_route
+def test_every_role_gets_what_the_table_says(stage: Stage, route: Route) -> None:
+    assert problems(stage, route, stage.roles, foreign=False) == []
+
+
+@every_route
+def test_every_single_permission_opens_its_own_doors_only(stage: Stage, route: Route) -> None:
+    assert problems(stage, route, stage.single, foreign=False) == []
+
+
+@pytest.mark.parametrize("route", [route for route in ROUTES if route.parameters], ids=str)
+def test_another_tenants_objects_do_not_exist(stage: Stage, route: Route) -> None:
+    assert problems(stage, route, [*stage.roles, *stage.single], foreign=True) == []
+
+
+@every_route
+def test_what_is_not_declared_is_not_offered(stage: Stage, route: Route) -> None:
+    path = fill(route, stage.examples)
+    assert path is not None
+    admins = [caller for caller in stage.roles if caller.superuser or caller.name.startswith("admin")]
+    for method in (*METHODS, "OPTIONS", "TRACE", "PROPFIND"):
+        if route.needs(method) is not None and method in METHODS:
+            continue
+        for caller in [*admins, stage.roles[0]]:
+            answer = ask(stage.client, caller, method, path)
+            # Nobody at all may be told to sign in first.
+            fitting = (405,) if caller.kind != "anonymous" else (405, 401, 302)
+            assert answer.status_code in fitting, f"{method} {path} as {caller.name}: {answer.status_code}"
+
+
+@pytest.mark.parametrize("route", [route for route in ROUTES if route.needs("GET") not in (None, PUBLIC)], ids=str)
+def test_another_tenants_project_cannot_be_named(stage: Stage, route: Route) -> None:
+    """`?project=` of another tenant is 404, a hidden one of one's own 403 (1101), no parameter 400."""
+    needed, path = route.needs("GET"), fill(route, stage.examples)
+    assert needed is not None
+    for caller in stage.roles:
+        if not may(caller, needed) or caller.kind == "anonymous":
+            continue
+        answer = ask(stage.client, caller, "GET", f"{path}?project={stage.world.zenith_project.slug}")
+        assert answer.status_code in (400, 404), f"{path} as {caller.name}: {answer.status_code}"
+        if caller.limited:
+            answer = ask(stage.client, caller, "GET", f"{path}?project={stage.world.web.slug}")
+            known = answer.status_code == 403 and code_of(answer)[0] == 1101
+            assert known or answer.status_code == 400, f"{path} as {caller.name}: {answer.status_code}"
+
+
+# -- Django admin --------------------------------------------------------------------------------------------------
+
+_OPEN_ADMIN = {"login", "logout"}
+
+
+def test_admin_lets_only_staff_in(stage: Stage) -> None:
+    """The pages of Django admin: whoever is not staff is led to the sign-in page or refused."""
+    for route in admin_routes():
+        refuses_all_but_staff(stage, route)
+
+
+def refuses_all_but_staff(stage: Stage, route: Route) -> None:
+    path = route.at(**dict.fromkeys(route.parameters, "1"))
+    member = Client(raise_request_exception=False)
+    User.objects.filter(pk=stage.world.ada.pk).update(is_staff=False)
+    member.force_login(stage.world.ada)
+    for client in (Client(raise_request_exception=False), member):
+        for method in ("GET", "POST"):
+            if route.name in _OPEN_ADMIN:
+                continue
+            with transaction.atomic():
+                answer: Any = client.generic(method, path)
+                transaction.set_rollback(True)
+            assert answer.status_code in (302, 401, 403, 404), f"{method} {path}: {answer.status_code}"
+            if answer.status_code == 302:
+                assert "next=" in answer["Location"], answer["Location"]
+
+
+def test_the_password_of_the_stage_is_strong_enough() -> None:
+    from django.contrib.auth.password_validation import validate_password
+
+    validate_password(PASSWORD)

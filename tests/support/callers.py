@@ -1,0 +1,248 @@
+"""Everybody who may knock at the API's door, and an example of every object that a path can name."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.http import HttpResponseBase
+from django.test import Client
+from django.utils import timezone
+
+from apps.orgs.authentication import forget_keys
+from apps.orgs.models import AuditEntry, Invitation, Membership, Organization, Project, RateLimit, Role, User
+from apps.orgs.projects import forget_projects
+from apps.orgs.services import api_key_create
+from apps.orgs.tiers import bucket_names
+from tests.support.surface import Route, all_routes
+from tests.support.table import ROLES, TABLE, permissions_of
+from tests.support.world import World
+
+PASSWORD = "correct horse battery 7"
+TOKEN_PATH = "/api/v1/auth/token"
+
+
+@dataclass(frozen=True)
+class Caller:
+    """One who asks: what they send, and what the contract lets them do.
+
+    `kind` is anonymous, key, or user; `limited` says that they see one project of their organization.
+    """
+
+    name: str
+    kind: str
+    permissions: frozenset[str] = frozenset()
+    headers: dict[str, str] = field(default_factory=dict)
+    limited: bool = False
+    member: bool = True
+    superuser: bool = False
+    user: User | None = None
+
+
+@dataclass
+class Example:
+    """The same kind of object in one's own organization and in another; `foreign` is None where it has no owner."""
+
+    own: Any
+    foreign: Any = None
+
+
+def lift_limits(organization: Organization) -> None:
+    """Let an organization ask as often as a test does."""
+    for name in bucket_names():
+        RateLimit.objects.update_or_create(
+            organization=organization, bucket=name, defaults={"per_minute": 10_000_000, "burst": 10_000_000}
+        )
+
+
+@contextmanager
+def undone() -> Iterator[None]:
+    """Take back whatever the block writes."""
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)
+
+
+def ask(client: Client, caller: Caller, method: str, path: str, **more: Any) -> HttpResponseBase:
+    """One request with an empty body; what it writes is taken back."""
+    headers = {**caller.headers, **more.pop("headers", {})}
+    with undone():
+        answer: HttpResponseBase = client.generic(
+            method, path, content_type="application/json", headers=headers, **more
+        )
+    return answer
+
+
+def keys_by_role(world: World) -> list[Caller]:
+    """An API key of every role, for all of Acme and for its project `default`."""
+    found = []
+    for role in ROLES:
+        for project in (None, world.default):
+            _, text = world.new_key(role=role, project=project)
+            name = f"{role} key{' of one project' if project else ''}"
+            found.append(Caller(name, "key", permissions_of(role), bearer(text), limited=project is not None))
+    return found
+
+
+def keys_by_permission(world: World) -> list[Caller]:
+    """A key for every permission of the table, which can do nothing else."""
+    made = [(one, world.new_key(role="", permissions=[one])[1]) for one in TABLE]
+    return [Caller(f"key with {one}", "key", frozenset({one}), bearer(text)) for one, text in made]
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def users_by_role(world: World, client: Client) -> list[Caller]:
+    """Members of every role with access tokens: of all projects, of `default` alone; a superuser; an outsider."""
+    found = []
+    for role in ROLES:
+        for limited in (False, True):
+            user = _user(f"{role}{'-limited' if limited else ''}@acme.example")
+            member = Membership.objects.create(user=user, organization=world.acme, role=role, all_projects=not limited)
+            if limited:
+                member.projects.add(world.default)
+            name = f"{role} user{' of one project' if limited else ''}"
+            found.append(_signed_in(client, user, name, permissions_of(role), limited=limited))
+    found.append(_signed_in(client, _user("nobody@acme.example"), "user of no organization", member=False))
+    root = _user("root@hub.example", is_staff=True, is_superuser=True)
+    found.append(_signed_in(client, root, "superuser of no organization", member=False, superuser=True))
+    return found
+
+
+def _user(email: str, **more: Any) -> User:
+    return User.objects.create_user(email, PASSWORD, **more)
+
+
+def _signed_in(client: Client, user: User, name: str, permissions: frozenset[str] = frozenset(), **more: Any) -> Caller:
+    # Sign-ins are limited by address.
+    address = ".".join(["10", *(str(secrets.randbelow(250) + 1) for _ in range(3))])
+    answer = client.post(
+        TOKEN_PATH, {"email": user.email, "password": PASSWORD}, content_type="application/json", REMOTE_ADDR=address
+    )
+    assert answer.status_code == 200, answer.content
+    return Caller(name, "user", permissions, bearer(answer.json()["access_token"]), user=user, **more)
+
+
+def tokens_exist() -> bool:
+    return any(route.path == TOKEN_PATH for route in all_routes())
+
+
+ANONYMOUS = Caller("nobody", "anonymous")
+
+
+# -- what paths name ----------------------------------------------------------------------------------------------
+
+# By the segment before the parameter, or by the parameter's name: the object that stands there.
+Maker = Callable[[Organization, Project, User], Any]
+
+
+def _invitation(organization: Organization, project: Project, user: User) -> Invitation:
+    return Invitation.objects.create(
+        organization=organization,
+        email=f"guest@{organization.slug}.example",
+        role=Role.VIEWER,
+        token_sha256=secrets.token_hex(32),
+        expires_at=timezone.now() + timedelta(days=7),
+        invited_by=user,
+    )
+
+
+def _member(organization: Organization, project: Project, user: User) -> Membership:
+    person = _user(f"member@{organization.slug}.example", name=f"Member of {organization.slug}")
+    return Membership.objects.create(user=person, organization=organization, role=Role.VIEWER)
+
+
+def _audit(organization: Organization, project: Project, user: User) -> AuditEntry:
+    return AuditEntry.objects.create(
+        organization_id=organization.pk,
+        outcome=AuditEntry.Outcome.DONE,
+        actor_kind="user",
+        actor=user.email,
+        action="project.update",
+        object_name=f"something of {organization.slug}",
+    )
+
+
+MAKERS: dict[str, Maker] = {
+    "organizations": lambda organization, project, user: organization,
+    "projects": lambda organization, project, user: project,
+    "keys": lambda organization, project, user: api_key_create(
+        organization=organization, name=f"key of {organization.slug}", role=Role.VIEWER, created_by=user
+    )[0],
+    "members": _member,
+    "invitations": _invitation,
+    "audit": _audit,
+}
+# What has no owner: any value that the route knows.
+FIXED: dict[str, Any] = {"code": 1000}
+
+
+def make_examples(world: World) -> dict[str, Example]:
+    """One of every object, of Acme's and of Zenith's."""
+    cleo = User.objects.get(email="cleo@z.example")
+    return {
+        name: Example(make(world.acme, world.default, world.ada), make(world.zenith, world.zenith_project, cleo))
+        for name, make in MAKERS.items()
+    }
+
+
+def fill(route: Route, examples: dict[str, Example], *, foreign: bool = False) -> str | None:
+    """The route's path with examples in it; None for the foreign one of a path that names nothing owned.
+
+    Raises:
+        LookupError: saying what to add for a parameter that this module does not know.
+    """
+    values: dict[str, Any] = {}
+    owned = False
+    for name in route.parameters:
+        before = re.search(rf"([^/{{}}]+)/{{{name}}}", route.path)
+        kind = before[1] if before else name
+        if name in FIXED:
+            values[name] = FIXED[name]
+        elif kind in examples:
+            one = examples[kind]
+            values[name] = _named(one.foreign if foreign else one.own, name)
+            owned = True
+        else:
+            raise LookupError(
+                f"{route.path}: no example for {{{name}}}. Add how to make one under '{kind}' to MAKERS in "
+                "tests/support/callers.py (or a value to FIXED, if it belongs to no organization)."
+            )
+    return None if foreign and not owned else route.at(**values)
+
+
+def _named(thing: Any, parameter: str) -> Any:
+    """What stands in a path for an object: the attribute of the parameter's name, else its primary key."""
+    return getattr(thing, parameter, None) or thing.pk
+
+
+@dataclass
+class Stage:
+    """A world with everybody in it."""
+
+    world: World
+    client: Client
+    examples: dict[str, Example]
+    roles: list[Caller]
+    single: list[Caller]
+
+
+def set_the_stage(world: World) -> Stage:
+    """Make the callers and the examples."""
+    lift_limits(world.acme)
+    client = Client(raise_request_exception=False)
+    client.defaults["HTTP_HOST"] = settings.ALLOWED_HOSTS[0] if settings.ALLOWED_HOSTS[0] != "*" else "testserver"
+    roles = [ANONYMOUS, *keys_by_role(world), *(users_by_role(world, client) if tokens_exist() else [])]
+    made = Stage(world, client, make_examples(world), roles, keys_by_permission(world))
+    forget_keys()
+    forget_projects()
+    return made
