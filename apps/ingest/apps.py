@@ -9,5 +9,8 @@ class IngestConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.ingest import described
+        from apps.ingest.redaction import project_problems
+        from apps.orgs.services import add_project_validator
 
+        add_project_validator(project_problems)
         described.describe_all()

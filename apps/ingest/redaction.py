@@ -13,7 +13,10 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from re import _constants as sre  # type: ignore[attr-defined]
 from re import _parser as sre_parser  # type: ignore[attr-defined]
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from apps.orgs.models import Project
 
 MAX_PATTERNS: Final = 20
 MAX_PATTERN_LENGTH: Final = 500
@@ -81,6 +84,12 @@ def validate_patterns(built_in: Iterable[str], custom: Iterable[str]) -> list[st
         problems.append(f"at most {MAX_PATTERNS} own patterns")
     problems += [f"{str(pattern)[:60]!r}: {fault}" for pattern in own if (fault := _fault(pattern))]
     return problems
+
+
+def project_problems(project: Project) -> Iterator[tuple[str, str]]:
+    """What is wrong with a project's redaction settings, by field; the services ask before they save."""
+    yield from (("redact_patterns", problem) for problem in validate_patterns(project.redact_patterns, ()))
+    yield from (("redact_custom", problem) for problem in validate_patterns((), project.redact_custom))
 
 
 def _fault(pattern: object) -> str | None:

@@ -1,16 +1,22 @@
-"""The named world: Ada owns Acme, whose projects are `default` and `web`; Cleo's Zenith is somebody else's."""
+"""The named world: Ada owns Acme, whose projects are `default` and `web`; Cleo's Zenith is somebody else's.
+
+Ben is a viewer of all Acme, Dora a developer who sees its project `web` alone.
+"""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.test import Client
 
 from apps.orgs.authentication import forget_keys
-from apps.orgs.models import ApiKey, Organization, Project, Role, User
+from apps.orgs.models import ApiKey, Membership, Organization, Project, Role, User
 from apps.orgs.projects import forget_projects
 from apps.orgs.services import api_key_create, organization_bootstrap, project_create
+
+PASSWORD = "correct horse battery"
 
 
 @dataclass
@@ -26,10 +32,33 @@ class World:
     zenith: Organization
     zenith_project: Project
     zenith_key: str
+    cleo: User
+    ben: User
+    dora: User
     client: Client = field(default_factory=lambda: Client(raise_request_exception=False))
 
     def get(self, path: str, *, key: str | None = None, **parameters: Any) -> Any:
         return self.client.get(path, parameters, headers={"Authorization": f"Bearer {key or self.wide_key}"})
+
+    def send(self, method: str, path: str, body: Any = None, *, key: str | None = None, **headers: str) -> Any:
+        """A request with a JSON body (bytes are sent as they are)."""
+        return self.client.generic(
+            method,
+            path,
+            body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode(),
+            content_type="application/json",
+            headers={"Authorization": f"Bearer {key or self.wide_key}", **headers},
+        )
+
+    def new_person(self, email: str, role: str = Role.VIEWER, *projects: Project) -> User:
+        """A member of Acme, of all its projects or of these."""
+        user = User.objects.create_user(email, PASSWORD)
+        membership = Membership.objects.create(user=user, organization=self.acme, role=role, all_projects=not projects)
+        membership.projects.set(projects)
+        return user
+
+    def member_of(self, user: User) -> Membership:
+        return Membership.objects.get(user=user, organization=self.acme)
 
     def new_key(self, **options: Any) -> tuple[ApiKey, str]:
         """A key of Acme; without options a viewer's for all projects."""
@@ -40,11 +69,11 @@ def make_world() -> World:
     """Make it, and forget what this process remembers of an earlier one."""
     forget_keys()
     forget_projects()
-    acme = organization_bootstrap(organization="acme", project="default", email="ada@acme.example", password="x")
-    zenith = organization_bootstrap(organization="zenith", project="secret", email="cleo@z.example", password="x")
+    acme = organization_bootstrap(organization="acme", project="default", email="ada@acme.example", password=PASSWORD)
+    zenith = organization_bootstrap(organization="zenith", project="secret", email="cleo@z.example", password=PASSWORD)
     web = project_create(organization=acme.organization, slug="web")
     _, wide = api_key_create(organization=acme.organization, role=Role.ADMIN)
-    return World(
+    made = World(
         acme=acme.organization,
         default=acme.project,
         web=web,
@@ -54,4 +83,10 @@ def make_world() -> World:
         zenith=zenith.organization,
         zenith_project=zenith.project,
         zenith_key=zenith.api_key,
+        cleo=zenith.user,
+        ben=acme.user,
+        dora=acme.user,
     )
+    made.ben = made.new_person("ben@acme.example")
+    made.dora = made.new_person("dora@acme.example", Role.DEVELOPER, web)
+    return made

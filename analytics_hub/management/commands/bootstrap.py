@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.core.validators import validate_email
 from django.db import OperationalError, ProgrammingError
 
+from apps.common.errors import ApiError
 from apps.orgs.services import Bootstrapped, organization_bootstrap
 
 UNREACHABLE = (
@@ -61,6 +62,8 @@ def bootstrap(*, organization: str, project: str, email: str, password: str | No
         validate_email(email)
         return organization_bootstrap(organization=organization, project=project, email=email, password=password)
     except ValidationError as error:
+        raise CommandError(" ".join(error.messages)) from None
+    except ApiError as error:
         raise CommandError("; ".join(_sentences(error))) from None
     except OperationalError:
         raise CommandError(UNREACHABLE) from None
@@ -68,10 +71,10 @@ def bootstrap(*, organization: str, project: str, email: str, password: str | No
         raise CommandError(UNPREPARED) from None
 
 
-def _sentences(error: ValidationError) -> list[str]:
-    if hasattr(error, "error_dict"):
-        return [f"{field}: {' '.join(texts)}" for field, texts in error.message_dict.items()]
-    return error.messages
+def _sentences(error: ApiError) -> list[str]:
+    if isinstance(error.details, list):
+        return [f"{item['field']}: {item['message']}" for item in error.details]
+    return [error.message]
 
 
 def describe(made: Bootstrapped) -> dict[str, Any]:
