@@ -18,7 +18,6 @@ def _leads_to(url: str) -> Callable[..., HttpResponseBase]:
 
 
 urlpatterns: list[URLPattern] = [
-    path("", _leads_to("/api/docs/"), name="root"),
     path("health", views.health, name="health"),
     path("ready", views.ready, name="ready"),
     path("docs/errors/", docs.error_index, name="error-index"),

@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 from rest_framework import exceptions as drf
 from rest_framework.request import Request
 
-from apps.common import envelope
+from apps.common import errorpages
 from apps.common.errors import ApiError
 from apps.common.ids import request_id
 
@@ -146,7 +146,7 @@ on_denial: list[Callable[[HttpRequest, ApiError], None]] = []
 
 
 def answer(error: BaseException, request: HttpRequest) -> HttpResponse:
-    """Translate, log what is ours to mend, and answer with the envelope."""
+    """Translate, log what is ours to mend, and answer in the one shape: the envelope, or its page."""
     known = translate(error)
     if known.entry.category == "AUTHORIZATION":
         for listener in on_denial:
@@ -161,7 +161,7 @@ def answer(error: BaseException, request: HttpRequest) -> HttpResponse:
             request_id(request),
             exc_info=error if not isinstance(error, ApiError) else None,
         )
-    return envelope.response(known, request)
+    return errorpages.present(known, request)
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> HttpResponse:

@@ -1,11 +1,11 @@
-"""Django's own error pages in the API's shape: handler400, 403, 404, 500 and the CSRF refusal."""
+"""Django's own error answers, as the envelope or as a page: handler400, 403, 404, 500 and the CSRF refusal."""
 
 from __future__ import annotations
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 
-from apps.common import envelope
+from apps.common.errorpages import present
 from apps.common.errors import ApiError
 from apps.common.exceptions import answer
 
@@ -25,7 +25,7 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
 def server_error(request: HttpRequest) -> HttpResponse:
     # Django has logged the exception; its text must not reach the client.
     error = ApiError(1900, "Something broke on our side. The request id finds it in our logs.")
-    return envelope.response(error, request)
+    return present(error, request)
 
 
 def csrf_refused(request: HttpRequest, reason: str = "") -> HttpResponse:

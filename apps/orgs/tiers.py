@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable, Mapping
 
 from apps.common.limits import Bucket
@@ -56,3 +57,15 @@ def buckets_for(
         name: Bucket(f"hub:limit:{{{organization_id}}}:{caller}:{name}", per_minute, burst, name)
         for name, (per_minute, burst) in named.items()
     }
+
+
+def sign_in_bucket(address: str) -> Bucket:
+    """How often passwords may be tried from an address, over the API and on the pages together.
+
+    An IPv6 address counts as its network of 64 bits, which is what one customer is given.
+    """
+    try:
+        who = str(ipaddress.IPv6Network((ipaddress.IPv6Address(address), 64), strict=False).network_address)
+    except ValueError:
+        who = address
+    return Bucket(f"hub:limit:{{address:{who}}}:auth/token", *SIGN_IN_FIGURES, "auth/token")

@@ -1,0 +1,47 @@
+"""An error as whoever asked can read it: a page for a person's browser, the envelope for everybody else."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
+from django.utils.cache import patch_vary_headers
+
+from apps.common import envelope
+from apps.common.errors import ApiError
+from apps.common.ids import request_id
+from apps.common.pages import is_api, prefers_page
+
+_TITLES = {
+    400: "This request cannot be read",
+    401: "Please sign in",
+    403: "This is not open to you",
+    404: "There is nothing here",
+    405: "This address does not do that",
+    429: "Too many tries",
+    500: "Something broke on our side",
+    503: "Not available just now",
+    504: "This took too long",
+}
+
+
+def present(error: ApiError, request: HttpRequest) -> HttpResponse:
+    """The error as an HTTP answer."""
+    if is_api(request.path_info):
+        return envelope.response(error, request)
+    response = _page(error, request) if prefers_page(request) else envelope.response(error, request)
+    patch_vary_headers(response, ("Accept",))
+    return response
+
+
+def _page(error: ApiError, request: HttpRequest) -> HttpResponse:
+    # Without the request: a page about a failure must not need a session, a user or a database.
+    context = {
+        "title": _TITLES.get(error.status, _TITLES[500] if error.status >= 500 else _TITLES[400]),
+        "message": error.message,
+        "status": error.status,
+        "code": error.entry.code,
+        "request_id": request_id(request),
+        "ours": error.status >= 500,
+    }
+    html = render_to_string("pages/error.html", context)
+    return HttpResponse(html, status=error.status, headers=dict(error.headers))

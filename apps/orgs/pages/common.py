@@ -1,0 +1,93 @@
+"""What the pages share: who may see one, where to go next, and how many tries an address has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import redirect
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from apps.common.address import client_address
+from apps.common.errors import ApiError
+from apps.common.limits import Verdict, take
+from apps.common.parameters import check_parameters
+from apps.orgs.access import ACCOUNT
+from apps.orgs.door import admit
+from apps.orgs.models import User
+from apps.orgs.tiers import sign_in_bucket
+
+View = Callable[..., HttpResponse]
+
+
+def signed_in(view: View) -> View:
+    """Only for people who have signed in; whoever shows no credentials is sent to do so, and comes back."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if not request.user.is_authenticated:
+            try:
+                _by_header(request)
+            except ApiError as error:
+                if error.entry.code != 1000:
+                    raise
+                return to_sign_in(request)
+        check_parameters(request, ())
+        return view(request, *args, **kwargs)
+
+    return guarded
+
+
+def _by_header(request: HttpRequest) -> None:
+    """The person of an access token; a key is nobody's and is refused. Raises as `admit` does."""
+    principal = admit(request, ACCOUNT)
+    assert principal.user_id is not None  # only people hold ACCOUNT
+    request.user = User.objects.get(pk=principal.user_id)
+
+
+def to_sign_in(request: HttpRequest) -> HttpResponseRedirect:
+    """To the sign-in page; back to this page afterwards, where it can be asked for again."""
+    back = request.get_full_path() if request.method in ("GET", "HEAD") else settings.LOGIN_REDIRECT_URL
+    return redirect(f"{settings.LOGIN_URL}?{urlencode({'next': back})}")
+
+
+def user_of(request: HttpRequest) -> User:
+    """The signed-in person; only behind `signed_in`."""
+    assert isinstance(request.user, User)
+    return request.user
+
+
+def safe_next(request: HttpRequest) -> str:
+    """Where to go after signing in: a path of ours, never another site's address."""
+    wanted = request.POST.get("next") or request.GET.get("next") or ""
+    # Without allowed hosts only relative addresses pass, whatever the Host header says.
+    if wanted.startswith("/") and url_has_allowed_host_and_scheme(wanted, allowed_hosts=None):
+        return wanted
+    return str(settings.LOGIN_REDIRECT_URL)
+
+
+def take_try(request: HttpRequest) -> Verdict:
+    """Charge the address for one try at a password: pages and API share its bucket."""
+    verdict, _ = take([(sign_in_bucket(client_address(request)), 1)])
+    request.hub_headers = verdict.headers()  # type: ignore[attr-defined]  # EdgeMiddleware puts them on the answer
+    return verdict
+
+
+def refuse_hasty(request: HttpRequest) -> None:
+    """Let an address try a password only so often.
+
+    Raises:
+        ApiError: 1500.
+    """
+    verdict = take_try(request)
+    if not verdict.allowed:
+        raise ApiError(1500, too_hasty(verdict), headers=verdict.headers())
+
+
+def too_hasty(verdict: Verdict) -> str:
+    seconds = verdict.retry_after
+    return f"Too many tries from your address. Try again in {seconds} second{'' if seconds == 1 else 's'}."
