@@ -42,6 +42,7 @@ lint: $(INSTALLED)
 bench: $(INSTALLED)
 	$(BIN)/python -m bench.ingest
 	$(BIN)/python -m bench.queries
+	$(BIN)/python -m bench.edge
 	$(BIN)/python -m bench.kill
 
 $(BIN)/python:

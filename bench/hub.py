@@ -11,7 +11,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +46,15 @@ def ready(port: int, seconds: float = 60) -> None:
             pass
         time.sleep(0.2)
     raise SystemExit(f"the hub on port {port} is not ready after {seconds:.0f} s")
+
+
+def wait_for(condition: Callable[[], bool], what: str, seconds: float) -> None:
+    """Wait until a condition holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise SystemExit(f"{what} is not ready after {seconds:.0f} s")
+        time.sleep(0.2)
 
 
 def bootstrap(environment: dict[str, str]) -> dict[str, object]:
