@@ -29,6 +29,8 @@ class Env(BaseSettings):
     secret_key: str = Field(default="", max_length=1024)
     allowed_hosts: str = "*"
     trusted_proxies: str = ""
+    metrics_token: str = Field(default="", max_length=1024)
+    metrics_allowed: str = "127.0.0.0/8, ::1"
     hub_data_dir: Path = BASE_DIR / ".hub"
     app_host: str = "127.0.0.1"
     api_port: int = Field(default=8000, ge=1, le=65535)
@@ -36,6 +38,10 @@ class Env(BaseSettings):
     web_threads: int = Field(default=4, ge=1, le=64)
     worker_concurrency: int = Field(default=2, ge=1, le=64)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["", "json", "plain"] = ""
+    access_log: Literal["all", "slow", "none"] = "slow"
+    slow_request_ms: int = Field(default=1000, ge=1)
+    slow_query_ms: int = Field(default=500, ge=0)
 
     database_url: str = ""
     database_min_connections: int = Field(default=1, ge=0, le=200)
@@ -59,11 +65,23 @@ class Env(BaseSettings):
     ingest_max_content_bytes: int = Field(default=1_000_000, ge=100)
     estimate_tokens: bool = False
 
-    @field_validator("trusted_proxies")
+    @field_validator("trusted_proxies", "metrics_allowed")
     @classmethod
     def _networks_only(cls, value: str) -> str:
+        value = "" if value.strip().lower() == "none" else value
         parse_networks(value)
         return value
+
+    @field_validator("metrics_token")
+    @classmethod
+    def _no_short_token(cls, value: str) -> str:
+        if value and len(value) < 16:
+            raise ValueError("needs at least 16 characters")
+        return value
+
+    @property
+    def json_logs(self) -> bool:
+        return self.log_format == "json" or (not self.log_format and self.environment == "production")
 
     @field_validator("database_url")
     @classmethod

@@ -21,6 +21,7 @@ DEBUG = False
 SECRET_KEY = HUB.secret_key or development_secret(HUB.hub_data_dir)
 ALLOWED_HOSTS = [host.strip() for host in HUB.allowed_hosts.split(",") if host.strip()]
 TRUSTED_PROXIES = parse_networks(HUB.trusted_proxies)
+METRICS_ALLOWED = parse_networks(HUB.metrics_allowed)
 
 INSTALLED_APPS = [
     "django.contrib.auth",
@@ -202,13 +203,21 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "formatters": {
+        "json": {"()": "apps.common.logs.JsonFormatter"},
+        "plain": {"()": "apps.common.logs.PlainFormatter"},
+    },
+    "filters": {"once_each": {"()": "apps.common.logs.OnceEach"}},
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": "json" if HUB.json_logs else "plain"},
+    },
     "root": {"handlers": ["stderr"], "level": HUB.log_level},
     "loggers": {
         "django": {"handlers": [], "level": HUB.log_level, "propagate": True},
         # "Not Found" and "Bad Request" lines say nothing that the answer does not.
-        "django.request": {"level": "ERROR"},
+        "django.request": {"level": "ERROR", "filters": ["once_each"]},
         "django.security.DisallowedHost": {"level": "CRITICAL"},
+        # Each task that is received or done.
+        "celery": {"level": "WARNING"},
     },
 }

@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -91,6 +92,7 @@ class Hub:
     def _start(self) -> None:
         self._start_servers()
         self._write_runtime()
+        self._clear_counts()
         say("preparing the database")
         self.supervisor.run_once("prepare", self._manage("prepare"))
         for service in self._programs():
@@ -119,6 +121,15 @@ class Hub:
             self.redis_url = valkey.url
         else:
             require_cache(self.redis_url)
+
+    def _clear_counts(self) -> None:
+        """Each process counts in files of its own there; those of the last run would be added to this one's."""
+        shutil.rmtree(self._counts, ignore_errors=True)
+        self._counts.mkdir(mode=0o700)
+
+    @property
+    def _counts(self) -> Path:
+        return self.data_dir / "metrics"
 
     def _write_runtime(self) -> None:
         runtime = {
@@ -168,6 +179,8 @@ class Hub:
             "HUB_SUPERVISED": "1",
             "PYTHONUNBUFFERED": "1",
         }
+        if role in ("web", "worker", "beat"):
+            addresses["PROMETHEUS_MULTIPROC_DIR"] = str(self._counts)
         kept = {name: value for name, value in os.environ.items() if name != "HUB_UNDER_MAKE"}
         output = None if inherit else subprocess.PIPE
         return spawn([sys.executable, *arguments], env=kept | addresses, cwd=BASE_DIR, output=output)

@@ -20,6 +20,7 @@ def _leads_to(url: str) -> Callable[..., HttpResponseBase]:
 urlpatterns: list[URLPattern] = [
     path("health", views.health, name="health"),
     path("ready", views.ready, name="ready"),
+    path("metrics", views.metrics, name="prometheus"),
     path("docs/errors/", docs.error_index, name="error-index"),
     path("docs/errors/<int:code>", docs.error_page, name="error-page"),
     path("api/schema/", open_to_all(docs.SchemaView.as_view()), name="schema"),

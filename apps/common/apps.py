@@ -8,9 +8,11 @@ class CommonConfig(AppConfig):
     label = "common"
 
     def ready(self) -> None:
-        from apps.common import described, probes, readiness
+        from apps.common import described, probes, readiness, scrape
 
         readiness.register("database", probes.database)
         readiness.register("migrations", probes.migrations)
         readiness.register("cache", probes.cache_server)
+        scrape.register("cache_size_bytes", "Memory that the cache server uses.", probes.cache_size)
+        scrape.register("celery_queue_depth", "Tasks, by queue and state.", probes.queue_depth, ("queue", "state"))
         described.describe_all()

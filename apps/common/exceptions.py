@@ -17,8 +17,8 @@ from rest_framework import exceptions as drf
 from rest_framework.request import Request
 
 from apps.common import errorpages
+from apps.common.accounting import route_of
 from apps.common.errors import ApiError
-from apps.common.ids import request_id
 
 logger = logging.getLogger(__name__)
 
@@ -153,12 +153,11 @@ def answer(error: BaseException, request: HttpRequest) -> HttpResponse:
             listener(request, known)
     if known.status >= 500:
         logger.error(
-            "%s %s failed with %s %s (request %s)",
+            "%s %s failed with %s %s",
             request.method,
-            request.path,
+            route_of(request),
             known.entry.code,
             type(error).__name__,
-            request_id(request),
             exc_info=error if not isinstance(error, ApiError) else None,
         )
     return errorpages.present(known, request)

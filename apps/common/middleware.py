@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import perf_counter
 from typing import Any, BinaryIO, cast
 
 from django.conf import settings
@@ -10,7 +11,8 @@ from django.core.exceptions import DisallowedHost
 from django.core.handlers.wsgi import LimitedStream
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
-from apps.common import ids
+from apps.common import ids, logs
+from apps.common.accounting import Accountant
 from apps.common.address import client_address, was_https
 from apps.common.exceptions import answer
 
@@ -27,23 +29,30 @@ class EdgeMiddleware:
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
         self.any_host = "*" in settings.ALLOWED_HOSTS
+        self.accountant = Accountant()
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        begun = perf_counter()
         request_id = ids.request_id(request)
         request.client_address = client_address(request)  # type: ignore[attr-defined]
         if was_https(request):
             request.META["wsgi.url_scheme"] = "https"
-        token = ids.current.set(request_id)
+        tokens = ids.current.set(request_id), logs.request_now.set(request)
         try:
             response = self._refusal(request) or self.get_response(request)
+            self._complete(request, response, request_id)
+            self.accountant.settle(request, response, begun)
         finally:
-            ids.current.reset(token)
+            ids.current.reset(tokens[0])
+            logs.request_now.reset(tokens[1])
+        return response
+
+    def _complete(self, request: HttpRequest, response: HttpResponseBase, request_id: str) -> None:
         response["X-Request-ID"] = request_id
         for name, value in getattr(request, "hub_headers", {}).items():
             response[name] = value
         if isinstance(response, HttpResponse) and "Content-Length" not in response:
             response["Content-Length"] = str(len(response.content))
-        return response
 
     def _refusal(self, request: HttpRequest) -> HttpResponseBase | None:
         if self.any_host or request.path in _PROBES:

@@ -1,14 +1,16 @@
-"""The readiness checks that need no app: database, migrations, cache."""
+"""What can be asked without any app: the readiness of database, migrations and cache, and what a scrape is told."""
 
 from __future__ import annotations
 
 import secrets
+from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
+from redis import Redis
 
 from apps.common.readiness import NotReady
 
@@ -43,3 +45,32 @@ def cache_server() -> dict[str, Any]:
     if cache.get(key) is None:
         raise NotReady("the cache server does not answer")
     return {"used": True}
+
+
+@lru_cache(maxsize=1)
+def _broker() -> Redis | None:
+    """The server behind broker and cache; a client of its own, since a scrape must neither trip nor heed a breaker."""
+    if not settings.REDIS_URL:
+        return None
+    return Redis.from_url(settings.REDIS_URL, socket_connect_timeout=0.5, socket_timeout=0.5, max_connections=4)
+
+
+def cache_size() -> float | None:
+    broker = _broker()
+    if broker is None:
+        return None
+    memory: dict[str, Any] = broker.info("memory")
+    return float(memory["used_memory"])
+
+
+# As celery_worker.app names them.
+_QUEUE, _KEY_PREFIX = "hub", "hub:celery:"
+
+
+def queue_depth() -> dict[tuple[str, ...], float] | None:
+    """Tasks that wait, and those that a worker has taken."""
+    broker = _broker()
+    if broker is None:
+        return None
+    waiting, taken = broker.llen(f"{_KEY_PREFIX}{_QUEUE}"), broker.hlen(f"{_KEY_PREFIX}unacked")
+    return {(_QUEUE, "waiting"): float(waiting), (_QUEUE, "taken"): float(taken)}

@@ -1,4 +1,4 @@
-"""What the hub counts about itself, for Prometheus: every counter and histogram, and the small functions that feed them.
+"""What the hub counts about itself, for Prometheus: all counters, and the small functions that feed them.
 
 With PROMETHEUS_MULTIPROC_DIR set, as `manage.py up` does, each process counts in a file of its own there and a scrape
 adds the files up, so any process can answer it. Otherwise a process counts for itself. Labels hold names of ours alone
@@ -27,6 +27,7 @@ db_pool_connections = Gauge(
     "db_pool_connections", "Pooled connections of all web processes.", ("state",), multiprocess_mode="livesum"
 )
 db_pool_size = Gauge("db_pool_size", "Most connections that the web processes may have.", multiprocess_mode="livesum")
+db_pool_waiting = Gauge("db_pool_waiting", "Requests waiting for a pooled connection.", multiprocess_mode="livesum")
 cache_hits = Counter("cache_hits_total", "Answers found in the cache.", ("area",))
 cache_misses = Counter("cache_misses_total", "Answers that had to be computed.", ("area",))
 rate_limit_exceeded = Counter("rate_limit_exceeded_total", "Requests refused for want of tokens.", ("bucket",))
@@ -120,7 +121,7 @@ def request_answered(
 
 def _know_route(method: str, route: str) -> tuple[Any, Any, Any, dict[int, Any]]:
     label = method if method in _METHODS else "OTHER"
-    made = (
+    made: tuple[Any, Any, Any, dict[int, Any]] = (
         http_duration.labels(label, route),
         http_request_size.labels(label, route),
         http_response_size.labels(label, route),

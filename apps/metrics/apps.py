@@ -8,9 +8,11 @@ class MetricsConfig(AppConfig):
     label = "metrics"
 
     def ready(self) -> None:
-        from apps.common import readiness
+        from apps.common import readiness, scrape
         from apps.metrics import probes
+        from apps.metrics.ledger import rollup_lag_seconds
         from apps.traces.upgrade import further_status
 
         readiness.register("rollups", probes.rollup_lag)
+        scrape.register("rollup_lag_seconds", "How long the oldest write waits to be folded.", rollup_lag_seconds)
         further_status["usage_cells"] = probes.usage_cells

@@ -45,6 +45,7 @@ UNDESCRIBED = {
     "/api/schema",
     "/api/schema/",
     "/api/v1/private/otel/v1/traces",
+    "/metrics",  # Prometheus reads it; docs/operations.md says what it holds
 }
 PAGES = ("/login", "/logout", "/account", "/invitations/", "/admin")
 

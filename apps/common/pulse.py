@@ -1,0 +1,46 @@
+"""A thread in each web process that writes down, every few seconds, what only this process knows: its pool."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import Any
+
+from django.db.backends.postgresql.base import DatabaseWrapper
+from psycopg_pool import ConnectionPool
+
+from apps.common import telemetry
+
+SECONDS = 5.0
+logger = logging.getLogger(__name__)
+
+
+def start() -> None:
+    """Start the thread. Only where a pool and callers can be: in a web process, after its fork."""
+    threading.Thread(target=_run, name="pulse", daemon=True).start()
+
+
+def _run() -> None:
+    while True:
+        try:
+            beat()
+        except Exception:  # the outermost loop of a thread
+            logger.exception("the pool's figures could not be written down")
+        time.sleep(SECONDS)
+
+
+def beat() -> None:
+    telemetry.turn_window()
+    # Django's own `connection.pool` would open a pool that nobody has asked for yet.
+    pools: dict[str, ConnectionPool[Any]] = DatabaseWrapper._connection_pools  # type: ignore[attr-defined]
+    stats = [pool.get_stats() for pool in list(pools.values())]
+
+    def total(name: str) -> int:
+        return sum(one.get(name, 0) for one in stats)
+
+    size, idle = total("pool_size"), total("pool_available")
+    telemetry.db_pool_connections.labels("idle").set(idle)
+    telemetry.db_pool_connections.labels("used").set(size - idle)
+    telemetry.db_pool_waiting.set(total("requests_waiting"))
+    telemetry.db_pool_size.set(total("pool_max"))
