@@ -30,12 +30,14 @@ def check_page(answer: Any) -> str:
     return page
 
 
-@pytest.mark.parametrize("path", ["/login", "/docs/errors/", "/docs/errors/1202", "/nowhere", "/docs/errors/1"])
+@pytest.mark.parametrize(
+    "path", ["/login", "/docs/errors/", "/docs/errors/1202", "/nowhere", "/docs/errors/1", "/invitations/x"]
+)
 def test_pages_for_everybody(web: Client, db: None, path: str) -> None:
     check_page(web.get(path))
 
 
-@pytest.mark.parametrize("path", ["/account"])
+@pytest.mark.parametrize("path", ["/account", "/account/password"])
 def test_pages_for_people_who_signed_in(signed_in: Client, path: str) -> None:
     answer = signed_in.get(path)
     assert answer.status_code == 200

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
 from urllib.parse import urlencode
 
 from django.conf import settings
+from django.forms import Form
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from apps.common.address import client_address
@@ -77,17 +78,33 @@ def take_try(request: HttpRequest) -> Verdict:
     return verdict
 
 
-def refuse_hasty(request: HttpRequest) -> None:
-    """Let an address try a password only so often.
-
-    Raises:
-        ApiError: 1500.
-    """
+def out_of_tries(request: HttpRequest, form: Form) -> bool:
+    """Charge a try; where none is left, the form says so."""
     verdict = take_try(request)
     if not verdict.allowed:
-        raise ApiError(1500, too_hasty(verdict), headers=verdict.headers())
+        seconds = verdict.retry_after
+        wait = f"{seconds} second{'' if seconds == 1 else 's'}"
+        form.full_clean()
+        form.add_error(None, f"Too many tries from your address. Try again in {wait}.")
+    return not verdict.allowed
 
 
-def too_hasty(verdict: Verdict) -> str:
-    seconds = verdict.retry_after
-    return f"Too many tries from your address. Try again in {seconds} second{'' if seconds == 1 else 's'}."
+def add_refusal(form: Form, error: ApiError, fields: Mapping[str, str]) -> None:
+    """What a service refused, at the form's fields.
+
+    Args:
+        fields: the form's name for each of the service's; what has none stands above the form.
+    """
+    rows = error.details if isinstance(error.details, list) else [{"field": error.field, "message": error.message}]
+    for row in rows:
+        name, message = fields.get(str(row["field"])), str(row["message"])
+        if name is None:
+            form.add_error(None, message)
+        else:
+            form.add_error(name, message)
+
+
+def form_page(request: HttpRequest, template: str, form: Form, status: int = 0, **context: Any) -> HttpResponse:
+    """A page around a form: 200, or 400 where something is wrong with what was sent."""
+    status = status or (400 if form.errors else 200)
+    return render(request, template, {"form": form, **context}, status=status)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.contrib.auth import authenticate, login, logout
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.views.decorators.debug import sensitive_post_parameters
 
 from apps.common.http import methods
@@ -13,7 +13,7 @@ from apps.orgs import audit
 from apps.orgs.access import PUBLIC
 from apps.orgs.door import requires
 from apps.orgs.models import User
-from apps.orgs.pages.common import safe_next, take_try, too_hasty
+from apps.orgs.pages.common import form_page, out_of_tries, safe_next
 from apps.orgs.pages.forms import SignInForm
 
 # The same for an unknown address, a wrong password and a closed account.
@@ -37,17 +37,19 @@ def sign_in(request: HttpRequest) -> HttpResponse:
             return redirect(safe_next(request))
         return _page(request, SignInForm())
     form = SignInForm(request.POST)
-    verdict = take_try(request)
-    if not verdict.allowed:
-        form.is_valid()
-        form.add_error(None, too_hasty(verdict))
+    if out_of_tries(request, form):
         return _page(request, form, 429)
     user = _user(request, form)
     if user is None:
-        return _page(request, form, 400)
+        return _page(request, form)
+    open_session(request, user)
+    return redirect(safe_next(request))
+
+
+def open_session(request: HttpRequest, user: User) -> None:
+    """Sign a person in, who has proved to be that person."""
     login(request, user)  # a new session key: one planted before signing in opens nothing
     _record(request, user, "session.sign_in")
-    return redirect(safe_next(request))
 
 
 def _user(request: HttpRequest, form: SignInForm) -> User | None:
@@ -57,25 +59,25 @@ def _user(request: HttpRequest, form: SignInForm) -> User | None:
     user = authenticate(request, username=email, password=form.cleaned_data["password"])
     if isinstance(user, User):
         return user
-    audit.denied(request, "session.refused", object_type="user", object_name=email[:254])
+    audit.denied(request, "session.refused", object_type="user", object_name=email)
     form.add_error(None, REFUSED)
     return None
 
 
-def _record(request: HttpRequest, user: User, action: str) -> None:
-    audit.record(audit.actor_of(request), action, object_type="user", object_id=user.pk, object_name=user.email)
-
-
-def _page(request: HttpRequest, form: SignInForm, status: int = 200) -> HttpResponse:
-    context = {"form": form, "next": safe_next(request)}
-    return render(request, "pages/sign_in.html", context, status=status)
+def _page(request: HttpRequest, form: SignInForm, status: int = 0) -> HttpResponse:
+    return form_page(request, "pages/sign_in.html", form, status, next=safe_next(request))
 
 
 @requires(POST=PUBLIC)
 @methods("POST")
 def sign_out(request: HttpRequest) -> HttpResponse:
     """End the session, here and in the database."""
+    after = safe_next(request) if request.POST.get("next") else settings.LOGIN_URL
     if isinstance(request.user, User):
         _record(request, request.user, "session.sign_out")
     logout(request)
-    return redirect(settings.LOGIN_URL)
+    return redirect(after)
+
+
+def _record(request: HttpRequest, user: User, action: str) -> None:
+    audit.record(audit.actor_of(request), action, object_type="user", object_id=user.pk, object_name=user.email)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from apps.orgs.pages import account, sign_in
+from apps.orgs.pages import account, invitations, password, sign_in
 
 urlpatterns: list[URLPattern] = [
     path("", sign_in.root, name="root"),
@@ -12,4 +12,6 @@ urlpatterns: list[URLPattern] = [
     path("logout", sign_in.sign_out, name="logout"),
     path("account", account.account, name="account"),
     path("account/organization", account.choose_organization, name="choose-organization"),
+    path("account/password", password.change_password, name="change-password"),
+    path("invitations/<str:token>", invitations.invitation, name="invitation"),
 ]

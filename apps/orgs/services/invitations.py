@@ -121,11 +121,16 @@ def invitation_preview(token: str) -> Preview:
 
 
 @transaction.atomic
-def invitation_accept(*, actor: Actor, token: str, password: str, name: str = "") -> Membership:
+def invitation_accept(
+    *, actor: Actor, token: str, password: str = "", name: str = "", signed_in: User | None = None
+) -> Membership:
     """Make whoever holds the link a member, once.
 
     A new person gets an account with this name and password. Whose address has an account proves its password:
     the link may have been read by others.
+
+    Args:
+        signed_in: who has signed in already, and so need not prove the password of the same address again.
 
     Raises:
         ApiError: 1300 for a link that is not good (any longer), 1001 for a wrong password, 12xx for a bad name or
@@ -135,7 +140,10 @@ def invitation_accept(*, actor: Actor, token: str, password: str, name: str = ""
     found = _usable(Invitation.objects.select_related("organization"), token)
     locked(found.organization)
     invitation = _usable(Invitation.objects.select_for_update(of=("self",)).select_related("organization"), token)
-    user = _person(actor, invitation.email, password, name)
+    if signed_in is not None and signed_in.is_active and signed_in.email == invitation.email:
+        user = signed_in
+    else:
+        user = _person(actor, invitation.email, password, name)
     membership = member_add(
         actor=actor,
         by=ANYTHING,
