@@ -8,10 +8,11 @@ from typing import Any
 
 from celery import Celery
 from celery.exceptions import SecurityWarning
-from celery.signals import worker_process_init
+from celery.signals import setup_logging, task_postrun, task_prerun, worker_process_init
 from django.conf import settings
 
 from analytics_hub.launch.process import follow_parent
+from apps.common import ids
 from celery_worker.beat import SCHEDULE
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "analytics_hub.settings")
@@ -48,3 +49,19 @@ app.conf.update(
 def _end_with_the_worker(**_: Any) -> None:
     """A pool process whose parent was killed would wait for work for ever."""
     follow_parent()
+
+
+@setup_logging.connect
+def _log_like_the_rest(**_: Any) -> None:
+    """That somebody listens keeps Celery from setting up loggers of its own: Django has set up the hub's."""
+
+
+@task_prerun.connect
+def _name_the_task(task_id: str, **_: Any) -> None:
+    """The lines of a task carry its id where those of a request carry the request's."""
+    ids.current.set(task_id)
+
+
+@task_postrun.connect
+def _forget_the_task(**_: Any) -> None:
+    ids.current.set("")

@@ -21,9 +21,10 @@ from analytics_hub.env import BASE_DIR, Env
 from analytics_hub.launch.account import LaunchError, server_account
 from analytics_hub.launch.folders import data_folder, servers_folder
 from analytics_hub.launch.lock import FolderLock
+from analytics_hub.launch.output import show, use_json
 from analytics_hub.launch.postgres import Postgres, durable_settings
 from analytics_hub.launch.process import end_with_parent, free_port, spawn
-from analytics_hub.launch.supervisor import Service, Stopped, Supervisor, print_line
+from analytics_hub.launch.supervisor import Service, Stopped, Supervisor
 from analytics_hub.launch.valkey import Valkey
 from analytics_hub.runtime import write_private
 
@@ -43,6 +44,7 @@ class Hub:
     def __post_init__(self) -> None:
         self.data_dir = self.env.hub_data_dir.absolute()
         self.supervisor = Supervisor(say)
+        use_json(self.env.json_logs)
 
     @property
     def address(self) -> str:
@@ -209,7 +211,7 @@ def _server(name: str, server: Postgres | Valkey, stop_signal: signal.Signals, g
 
 def say(text: str) -> None:
     """A line of the supervisor's own."""
-    print_line(f"{'hub':<8} | {text}")
+    show("hub", text)
 
 
 def kept_passwords(data_dir: Path) -> dict[str, str]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections import deque
@@ -20,6 +19,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 
 from analytics_hub.launch.account import LaunchError
+from analytics_hub.launch.output import show
 from analytics_hub.launch.process import signal_group
 
 TICK = 0.1
@@ -209,7 +209,7 @@ def _explain(running: _Running, text: str) -> str:
 
 
 def _copy_output(running: _Running) -> threading.Thread | None:
-    """Print the child's lines with its name in front, from a thread that ends with the child's output."""
+    """Print the child's lines under its name, from a thread that ends with the child's output."""
     stream = running.process.stdout
     if stream is None:
         return None
@@ -221,20 +221,11 @@ def _copy_output(running: _Running) -> threading.Thread | None:
                 if not line or any(text in line for text in running.service.hushed):
                     continue
                 running.tail.append(line)
-                print_line(f"{running.service.name:<8} | {line}")
+                show(running.service.name, line)
 
     thread = threading.Thread(target=copy, name=f"output of {running.service.name}", daemon=True)
     thread.start()
     return thread
-
-
-def print_line(text: str) -> None:
-    """Print to whoever still reads: a closed pipe must not stop the hub, nor block its children."""
-    try:
-        sys.stdout.write(text + "\n")
-        sys.stdout.flush()
-    except (OSError, ValueError):
-        return
 
 
 def _make_was_interrupted(make: int) -> bool:

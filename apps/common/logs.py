@@ -23,6 +23,8 @@ request_now: ContextVar[HttpRequest | None] = ContextVar("request_now", default=
 
 # The server quotes rows there: "DETAIL:  Key (email)=(a@b.example) already exists.", "CONTEXT:  COPY span, line 1 ...".
 _QUOTED_ROWS = re.compile(r"^[ |]*(DETAIL|CONTEXT|QUERY|LINE \d+): .*\n?(^[ |]*\^\n?)?", re.MULTILINE)
+# The same inside a quoted exception, as Celery tells of a task that failed.
+_QUOTED_INSIDE = re.compile(r"\\n(?:DETAIL|CONTEXT|QUERY|LINE \d+): (?:(?!\\n).)*?(?=\\n|['\"]\)|$)")
 # At most so much of one line; a traceback keeps its end, which says what went wrong.
 LONGEST = 20_000
 
@@ -37,7 +39,7 @@ def caller_of(request: HttpRequest) -> tuple[str, str]:
 
 def told(text: str) -> str:
     """A text without what the database quotes of rows."""
-    return _QUOTED_ROWS.sub("", text)
+    return _QUOTED_INSIDE.sub("", _QUOTED_ROWS.sub("", text))
 
 
 class JsonFormatter(OrjsonFormatter):

@@ -138,6 +138,10 @@ def test_what_is_told_of_a_database_error() -> None:
         "psycopg.errors.X: bad\nLINE 1: SELECT 'secret'\n               ^\nCONTEXT:  COPY span, line 1: \"secret\"\nend"
     )
     assert told(text) == "psycopg.errors.X: bad\nend"
+    # As Celery tells of a task that failed.
+    inside = told(f"raised {ValueError(text)!r}: x")
+    assert "secret" not in inside
+    assert inside.startswith("raised ValueError('psycopg.errors.X: bad") and inside.endswith("end'): x")
 
 
 def test_a_request_says_who_asked_for_whom(lines: Lines, world: World, everything: None) -> None:
