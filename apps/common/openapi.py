@@ -87,7 +87,7 @@ def _responses() -> dict[str, dict[str, Any]]:
 
 
 def _statuses(path: str, operation: dict[str, Any]) -> list[int]:
-    """The error statuses that an operation may answer."""
+    """The error statuses that an operation may answer; a view names further ones in the extension `x-errors`."""
     parameters = operation.get("parameters", [])
     statuses = [500, 503, 504]
     if operation.get("security"):
@@ -98,7 +98,7 @@ def _statuses(path: str, operation: dict[str, Any]) -> list[int]:
         statuses += [413, 415]
     if "{" in path or any(parameter.get("name") == "project" for parameter in parameters):
         statuses.append(404)
-    return sorted(statuses)
+    return sorted({*statuses, *operation.pop("x-errors", ())})
 
 
 def complete(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -29,6 +29,7 @@ MAX_TOKEN = 200
 class Preview:
     """What the page behind a link shows; `known` says that the address has an account, whose password is asked."""
 
+    organization_id: int
     organization_slug: str
     organization_name: str
     email: str
@@ -110,6 +111,7 @@ def invitation_preview(token: str) -> Preview:
     invitation = _usable(Invitation.objects.select_related("organization"), token)
     slugs = tuple(sorted(project.slug for project in invitation.projects.all()))
     return Preview(
+        organization_id=invitation.organization_id,
         organization_slug=invitation.organization.slug,
         organization_name=invitation.organization.name,
         email=invitation.email,
@@ -144,6 +146,8 @@ def invitation_accept(
         user = signed_in
     else:
         user = _person(actor, invitation.email, password, name)
+    if actor.kind == "anonymous":
+        actor = replace(actor, kind="user", id=user.pk, name=user.email)
     membership = member_add(
         actor=actor,
         by=ANYTHING,

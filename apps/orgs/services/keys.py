@@ -22,7 +22,7 @@ from apps.orgs.access import KNOWN_PERMISSIONS
 from apps.orgs.audit import Actor, difference, record
 from apps.orgs.authentication import forget_keys, secret_hash
 from apps.orgs.models import ApiKey, Organization, Project, User
-from apps.orgs.services.authority import ALL_KEYS, Authority, role_permissions
+from apps.orgs.services.authority import ALL_KEYS, Authority, held, role_permissions
 from apps.orgs.services.rules import cleaned, future
 
 MAX_NETWORKS = 50
@@ -66,7 +66,7 @@ def api_key_create(
         public_id=public_id,
         secret_sha256=secret_hash(secret),
         role=role,
-        permissions=list(permissions),
+        permissions=sorted(held(permissions)),
         networks=list(networks),
         expires_at=expires_at,
         created_by=created_by,
@@ -107,7 +107,7 @@ def key_create(
         project=project,
         name=name,
         role=role,
-        permissions=sorted(set(permissions)),
+        permissions=permissions,
         networks=_networks(networks),
         expires_at=expires_at,
         created_by=by.person(),

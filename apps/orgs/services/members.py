@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from apps.common.errors import ApiError
 from apps.orgs.audit import Actor, difference, record
@@ -108,6 +109,15 @@ def member_remove(*, actor: Actor, by: Authority, membership: Membership) -> Non
     transaction.on_commit(forget_keys)
 
 
+def members_in_reach(by: Authority, organization: Organization) -> QuerySet[Membership]:
+    """The members whom the caller may see and touch: those of no project outside its own."""
+    found = Membership.objects.filter(organization=organization)
+    if by.all_projects:
+        return found
+    outside = Project.objects.filter(organization=organization).exclude(pk__in=by.project_ids)
+    return found.filter(all_projects=False).exclude(projects__in=outside)
+
+
 def described(membership: Membership) -> dict[str, Any]:
     """A membership, for the audit log."""
     slugs = [] if membership.all_projects else _slugs(membership.projects.all())
@@ -135,9 +145,7 @@ def _hold(by: Authority, membership: Membership) -> tuple[Membership, dict[str, 
     present = Membership.objects.select_related("organization", "user").filter(pk=membership.pk).first()
     if present is None:
         raise ApiError(1300, "There is no such member.")
-    if present.all_projects:
-        by.whole("Changing who sees all projects")
-    elif not by.covers(present.projects.values_list("pk", flat=True)):
+    if not members_in_reach(by, present.organization).filter(pk=present.pk).exists():
         raise ApiError(1102, "The member has projects outside your membership or key.")
     by.grants(role_permissions(present.role), field="role")
     return present, described(present)
