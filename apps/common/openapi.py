@@ -12,6 +12,7 @@ from typing import Any
 from apps.common.errors import CATALOGUE, ErrorCode
 
 _EXAMPLE_META = {"timestamp": "2026-11-05T00:00:00Z", "request_id": "req_0123456789abcdef01234567"}
+_NAMING = frozenset({"project", "x-project", "x-project-name", "x-organization"})
 _plain: dict[str, dict[str, dict[str, Any]]] = {}
 
 ERROR_SCHEMA: dict[str, Any] = {
@@ -91,12 +92,13 @@ def _statuses(path: str, operation: dict[str, Any]) -> list[int]:
     parameters = operation.get("parameters", [])
     statuses = [500, 503, 504]
     if operation.get("security"):
-        statuses += [401, 403]
+        statuses += [401, 403, 429]
     if parameters or "requestBody" in operation:
         statuses.append(400)
     if "requestBody" in operation:
         statuses += [413, 415]
-    if "{" in path or any(parameter.get("name") == "project" for parameter in parameters):
+    # Whatever names something: an object in the path, a project in the query or a header.
+    if "{" in path or any(str(parameter.get("name")).lower() in _NAMING for parameter in parameters):
         statuses.append(404)
     return sorted({*statuses, *operation.pop("x-errors", ())})
 

@@ -28,6 +28,7 @@ _PROBLEMS = {
     "404": "No such project.",
     "413": "The body, decompressed, or its number of spans is over the limit.",
     "415": "The content type or encoding is not read.",
+    "429": "Too many requests, or spans of the project; send again after Retry-After.",
     "500": "Something broke on our side.",
     "503": "Not stored; send again after Retry-After.",
     "504": "Not stored in time; send again after Retry-After.",

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiExample, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.common.errors import ApiError
 from apps.common.parameters import check_parameters
+from apps.ingest import openapi
 from apps.ingest.body import BodyError, read_body
 from apps.ingest.native import decode_batch
 from apps.ingest.otlp_json import load_json
@@ -22,24 +22,6 @@ from apps.orgs.access import Principal
 from apps.orgs.projects import project_for_ingest
 from apps.traces.writer import WriteUnavailable
 
-_EXAMPLE = {
-    "spans": [
-        {
-            "trace_id": "5b8efff798038103d269b633813fc60c",
-            "span_id": "eee19b7ec3c1b174",
-            "name": "chat",
-            "kind": "llm",
-            "start_time": "2026-01-01T00:00:00Z",
-            "duration_ms": 1500,
-            "provider": "openai",
-            "model": "gpt-4o",
-            "prompt_tokens": 1200,
-            "completion_tokens": 340,
-            "user_id": "ada",
-        }
-    ]
-}
-
 
 class JsonSpansView(APIView):
     """Store one span, or `{"spans": [...]}`."""
@@ -47,23 +29,7 @@ class JsonSpansView(APIView):
     required_permission = {"POST": "traces:write"}
     parser_classes = ()
 
-    @extend_schema(
-        operation_id="traces_create",
-        summary="Send spans as plain JSON",
-        tags=["ingest"],
-        request=OpenApiTypes.OBJECT,
-        responses={200: OpenApiTypes.OBJECT},
-        examples=[
-            OpenApiExample("Spans", value=_EXAMPLE, request_only=True),
-            OpenApiExample(
-                "Stored",
-                value={"accepted": 1, "rejected": [], "warnings": []},
-                response_only=True,
-            ),
-        ],
-        description="Plain JSON spans, one or up to 10,000. A span that cannot be stored is listed under `rejected` "
-        "with its place and the reason, and the others are kept; what `accepted` counts is durable.",
-    )
+    @extend_schema(**openapi.JSON_SPANS)
     def post(self, request: Request) -> Response:
         check_parameters(request, ())
         principal = request.user

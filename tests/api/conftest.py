@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from pytest_django import DjangoDbBlocker
 
 if TYPE_CHECKING:  # this module may be read before Django's settings are
+    from tests.support.callers import Stage
     from tests.support.world import World
 
 
@@ -15,3 +18,20 @@ def world(db: None) -> World:
     from tests.support.world import make_world
 
     return make_world()
+
+
+@pytest.fixture(scope="module")
+def stage(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Stage]:
+    """One world with everybody in it for a whole file, whose tests are marked `django_db` and leave nothing behind."""
+    from django.db import transaction
+
+    from apps.orgs.authentication import forget_keys
+    from apps.orgs.projects import forget_projects
+    from tests.support.callers import set_the_stage
+    from tests.support.world import make_world
+
+    with django_db_blocker.unblock(), transaction.atomic():
+        yield set_the_stage(make_world())
+        transaction.set_rollback(True)
+    forget_keys()
+    forget_projects()

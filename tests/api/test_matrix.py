@@ -8,37 +8,22 @@ validation comes after the door. Whatever a request writes is taken back.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.db import transaction
 from django.http import HttpResponseBase
 from django.test import Client
-from pytest_django import DjangoDbBlocker
 
 from apps.orgs.access import KNOWN_PERMISSIONS, PERMISSIONS
-from apps.orgs.authentication import forget_keys
 from apps.orgs.models import User
-from apps.orgs.projects import forget_projects
-from tests.support.callers import PASSWORD, Caller, Stage, ask, fill, set_the_stage
+from tests.support.callers import PASSWORD, Caller, Stage, ask, fill
 from tests.support.surface import METHODS, Route, admin_routes, api_routes
 from tests.support.table import ACCOUNT, FURTHER, INSTALLATION, PUBLIC, ROLES, SIGNED_IN, TABLE, permissions_of
-from tests.support.world import make_world
 
 pytestmark = pytest.mark.django_db
 ROUTES = api_routes()
 every_route = pytest.mark.parametrize("route", ROUTES, ids=str)
-
-
-@pytest.fixture(scope="module")
-def stage(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Stage]:
-    """One world for the file: nothing that a request writes stays."""
-    with django_db_blocker.unblock(), transaction.atomic():
-        yield set_the_stage(make_world())
-        transaction.set_rollback(True)
-    forget_keys()
-    forget_projects()
 
 
 def test_the_codes_table_is_the_contracts() -> None:
