@@ -11,7 +11,7 @@ from django.core.exceptions import DisallowedHost
 from django.core.handlers.wsgi import LimitedStream
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
-from apps.common import ids, logs
+from apps.common import deadline, ids, logs
 from apps.common.accounting import Accountant
 from apps.common.address import client_address, was_https
 from apps.common.exceptions import answer
@@ -37,7 +37,7 @@ class EdgeMiddleware:
         request.client_address = client_address(request)  # type: ignore[attr-defined]
         if was_https(request):
             request.META["wsgi.url_scheme"] = "https"
-        tokens = ids.current.set(request_id), logs.request_now.set(request)
+        tokens = ids.current.set(request_id), logs.request_now.set(request), deadline.start()
         try:
             response = self._refusal(request) or self.get_response(request)
             self._complete(request, response, request_id)
@@ -45,13 +45,14 @@ class EdgeMiddleware:
         finally:
             ids.current.reset(tokens[0])
             logs.request_now.reset(tokens[1])
+            deadline.end(tokens[2])
         return response
 
     def _complete(self, request: HttpRequest, response: HttpResponseBase, request_id: str) -> None:
         response["X-Request-ID"] = request_id
         for name, value in getattr(request, "hub_headers", {}).items():
             response[name] = value
-        if isinstance(response, HttpResponse) and "Content-Length" not in response:
+        if isinstance(response, HttpResponse) and response.status_code != 304 and "Content-Length" not in response:
             response["Content-Length"] = str(len(response.content))
 
     def _refusal(self, request: HttpRequest) -> HttpResponseBase | None:

@@ -8,11 +8,12 @@ from functools import partial
 from typing import Any, cast
 
 from django.urls import path
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from apps.common import fields
 from apps.common.ids import request_id
 from apps.common.parameters import check_parameters
 from apps.metrics import openapi, params, parse
@@ -21,7 +22,9 @@ from apps.metrics.params import Scope
 from apps.metrics.runner import Answer, answer
 from apps.metrics.spec import MAX_BUCKETS, MAX_GROUPS, MAX_METRICS, MAX_RANGE, MAX_ROWS, QuerySpec
 from apps.metrics.summary import sources, summarize
+from apps.metrics.versions import version_of
 from apps.orgs.access import Principal, visible_project
+from apps.orgs.views import Question, ReadView
 
 
 def scope_of(principal: Principal, slugs: str | None) -> Scope:
@@ -60,23 +63,39 @@ def metadata(spec: QuerySpec, made: Answer) -> dict[str, Any]:
     }
 
 
-def meta(request: Request, computed_at: datetime) -> dict[str, Any]:
-    return {"request_id": request_id(request._request), "cached": False, "computed_at": computed_at}
+def series_names(spec: QuerySpec) -> tuple[str, ...]:
+    """The columns that a series has, whether or not it has rows."""
+    columns = [*(("timestamp",) if spec.interval else ()), *spec.group_by]
+    for ref in spec.metrics:
+        columns.append(ref.alias)
+    if spec.compare_to is not None:
+        columns += [name for ref in spec.metrics for name in (f"previous_{ref.alias}", f"{ref.alias}_change_pct")]
+    return tuple(columns)
 
 
-class MetricsView(APIView):
-    """`GET /api/v1/metrics`."""
+class MetricsRead(ReadView):
+    """What the reads of metrics share."""
 
+    area = "metrics"
+    ttl = "cache_ttl_metrics"
     required_permission = "metrics:read"
 
-    @extend_schema(**openapi.SERIES)
-    def get(self, request: Request) -> Response:
-        check_parameters(request, params.SERIES_PARAMETERS)
-        now = datetime.now(UTC)
+
+@extend_schema_view(get=extend_schema(**openapi.SERIES))
+class MetricsView(MetricsRead):
+    """`GET /api/v1/metrics`."""
+
+    def question(self, request: Request, **_: Any) -> Question:
+        check_parameters(request, (*params.SERIES_PARAMETERS, fields.NAME))
         source = single_values(request)
-        spec = parse.series_from_query(source, scope_of(principal_of(request), source.get("project")), now)
-        made = answer(spec)
-        return Response({"metadata": metadata(spec, made), "data": made.rows, "meta": meta(request, now)})
+        scope = scope_of(principal_of(request), source.get("project"))
+        spec = parse.series_from_query(source, scope, datetime.now(UTC))
+
+        def compute() -> Mapping[str, Any]:
+            made = answer(spec)
+            return {"metadata": metadata(spec, made), "data": made.rows}
+
+        return Question(spec, compute, series_names(spec), lambda: version_of(spec))
 
 
 class QueryView(APIView):
@@ -86,9 +105,10 @@ class QueryView(APIView):
 
     @extend_schema(**openapi.QUERY)
     def post(self, request: Request) -> Response:
-        check_parameters(request, ("project",))
+        check_parameters(request, ("project", fields.NAME))
         now = datetime.now(UTC)
         spec = parse.question_from_body(request.data, self._scope(request), now)
+        chosen = fields.requested(request, series_names(spec))
         made = answer(spec)
         described = {
             **metadata(spec, made),
@@ -101,7 +121,8 @@ class QueryView(APIView):
             ],
             "total_rows": made.total_rows,
         }
-        return Response({"metadata": described, "data": made.rows, "meta": meta(request, now)})
+        meta = {"request_id": request_id(request._request), "cached": False, "computed_at": now}
+        return Response(fields.keep(chosen, {"metadata": described, "data": made.rows, "meta": meta}))
 
     @staticmethod
     def _scope(request: Request) -> Scope:
@@ -119,36 +140,38 @@ def _value(op: str, values: tuple[str | None, ...]) -> Any:
     return list(values) if op in ("in", "not_in") else values[0]
 
 
-class SummaryView(APIView):
+@extend_schema_view(get=extend_schema(**openapi.SUMMARY))
+class SummaryView(MetricsRead):
     """`GET /api/v1/metrics/summary`."""
 
-    required_permission = "metrics:read"
-
-    @extend_schema(**openapi.SUMMARY)
-    def get(self, request: Request) -> Response:
-        check_parameters(request, params.SUMMARY_PARAMETERS)
-        now = datetime.now(UTC)
+    def question(self, request: Request, **_: Any) -> Question:
+        check_parameters(request, (*params.SUMMARY_PARAMETERS, fields.NAME))
         source = single_values(request)
-        spec, compare = parse.summary_from_query(source, scope_of(principal_of(request), source.get("project")), now)
-        made = summarize(spec, compare)
-        described = {
-            "start_time": spec.start,
-            "end_time": spec.end,
-            **sources(made.answers),
-            "query_ms": round(made.seconds * 1000, 2),
-        }
-        return Response({"metadata": described, **made.blocks, "meta": meta(request, now)})
+        scope = scope_of(principal_of(request), source.get("project"))
+        spec, compare = parse.summary_from_query(source, scope, datetime.now(UTC))
+
+        def compute() -> Mapping[str, Any]:
+            made = summarize(spec, compare)
+            described = {
+                "start_time": spec.start,
+                "end_time": spec.end,
+                **sources(made.answers),
+                "query_ms": round(made.seconds * 1000, 2),
+            }
+            return {"metadata": described, **made.blocks}
+
+        before = spec.end - spec.start if compare else None
+        return Question((spec, compare), compute, SUMMARY_NAMES, lambda: version_of(spec, summary=True, before=before))
 
 
-class CatalogView(APIView):
+@extend_schema_view(get=extend_schema(**openapi.CATALOG))
+class CatalogView(MetricsRead):
     """`GET /api/v1/metrics/catalog`."""
 
-    required_permission = "metrics:read"
-
-    @extend_schema(**openapi.CATALOG)
-    def get(self, request: Request) -> Response:
-        check_parameters(request, ())
-        return Response({**catalog(), "meta": meta(request, datetime.now(UTC))})
+    def question(self, request: Request, **_: Any) -> Question:
+        check_parameters(request, (fields.NAME,))
+        # Made from the code alone, whose fingerprint every ETag holds.
+        return Question((), catalog, CATALOG_NAMES, lambda: ())
 
 
 def catalog() -> dict[str, Any]:
@@ -172,6 +195,9 @@ def catalog() -> dict[str, Any]:
         "limits": {"metrics": MAX_METRICS, "group_by": MAX_GROUPS, "buckets": MAX_BUCKETS, "rows": MAX_ROWS},
     }
 
+
+SUMMARY_NAMES = openapi.names(openapi.SUMMARY)
+CATALOG_NAMES = openapi.names(openapi.CATALOG)
 
 urlpatterns = [
     path("api/v1/metrics", MetricsView.as_view(), name="metrics"),

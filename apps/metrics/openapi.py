@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
 
+from apps.common import fields
 from apps.metrics.buckets import INTERVALS
 from apps.metrics.catalog import AGGREGATIONS, CATALOGUE, DIMENSION_NAMES
 from apps.metrics.params import FILTER_PARAMETERS
@@ -122,6 +124,7 @@ SERIES: dict[str, Any] = {
         _query("compare_to", "previous_period, or an offset such as 7d"),
         *_RANGE,
         *_FILTERS,
+        fields.PARAMETER,
     ],
     "responses": {
         200: OpenApiResponse(
@@ -195,7 +198,7 @@ QUERY: dict[str, Any] = {
     "operation_id": "metrics_query",
     "summary": "Any question about metrics",
     "tags": TAGS,
-    "parameters": [_RANGE[2]],
+    "parameters": [_RANGE[2], fields.PARAMETER],
     "request": {"application/json": _BODY},
     "examples": [
         OpenApiExample(
@@ -249,6 +252,7 @@ SUMMARY: dict[str, Any] = {
         *_RANGE,
         *_FILTERS,
         _query("compare_previous_period", "false leaves the previous period out", type=OpenApiTypes.BOOL),
+        fields.PARAMETER,
     ],
     "responses": {
         200: OpenApiResponse(
@@ -282,6 +286,7 @@ CATALOG: dict[str, Any] = {
     "operation_id": "metrics_catalog",
     "summary": "Every metric with its unit, aggregations and dimensions",
     "tags": TAGS,
+    "parameters": [fields.PARAMETER],
     "responses": {
         200: OpenApiResponse(
             _object(
@@ -303,3 +308,25 @@ CATALOG: dict[str, Any] = {
         ),
     },
 }
+
+
+def names(operation: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names that `fields=` may take, from what an operation is documented to answer."""
+    document: Mapping[str, Any] = operation["responses"][200].response
+    return tuple(_names(document))
+
+
+def _names(schema: Mapping[str, Any]) -> Iterator[str]:
+    parts: Mapping[str, Any] = schema.get("properties", {})
+    for name, inner in parts.items():
+        if name in fields.ALWAYS:
+            continue
+        below = list(_names(_inside(inner)))
+        # Fields of the rows are named without `data`.
+        yield from below if name == "data" else [f"{name}.{leaf}" for leaf in below] or [name]
+
+
+def _inside(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The object behind a list, or behind "an object or null"."""
+    inner = schema.get("items") or next(iter(schema.get("oneOf", ())), None)
+    return _inside(inner) if inner else schema

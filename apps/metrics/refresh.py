@@ -233,5 +233,6 @@ def _remove(cursor: CursorWrapper, done: Pass) -> None:
         cursor.execute("DELETE FROM span_mark WHERE id = ANY(%s)", [marks.ids])
     if marks.rest:
         cursor.execute("INSERT INTO span_mark (project_id, lo, hi, created_at) VALUES (%s, %s, %s, %s)", marks.rest)
-    days = [day for row in marks.rows for day in touched_days(Ranges.of([row]))]
-    ledger.bump_versions(cursor, [*days, *touched_days(done.changed)])
+    # Range by range, as the marks of changed traces were counted while they lay there: a version never falls back.
+    ranges = [*marks.rows, *moments(done.changed)]
+    ledger.bump_versions(cursor, [day for row in ranges for day in touched_days(Ranges.of([row]))])

@@ -13,6 +13,7 @@ import psycopg
 from django.conf import settings
 from django.db import connection, transaction
 
+from apps.common.deadline import TimedCursor
 from apps.common.errors import ApiError
 from apps.metrics import finish, percentiles
 from apps.metrics.finish import Key, Row
@@ -51,18 +52,17 @@ class _Values:
 
 @contextmanager
 def snapshot() -> Iterator[psycopg.Cursor[Any]]:
-    """A cursor in one read-only snapshot, under the statement time limit.
+    """A cursor in one read-only snapshot whose statements end with the request's time.
 
     Inside a transaction that is already open (tests) its isolation is taken as it is.
     """
-    limit = int(settings.HUB.request_timeout_seconds * 1000)
     nested = connection.in_atomic_block
     with transaction.atomic():
         raw = cast("psycopg.Connection[Any]", connection.connection)
         begin = "" if nested else "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; "
         # Django's own cursors note broken connections; a bare one has to be watched for it.
-        with connection.wrap_database_errors, psycopg.Cursor(raw) as cursor:
-            cursor.execute(f"{begin}SET LOCAL statement_timeout = {limit}".encode())
+        with connection.wrap_database_errors, TimedCursor(raw) as cursor:
+            cursor.begin(begin)
             yield cursor
 
 
@@ -155,7 +155,7 @@ def _run_rows(cursor: psycopg.Cursor[Any], chosen: Plan, part: Part, values: _Va
 def _run_histogram(cursor: psycopg.Cursor[Any], chosen: Plan, part: Part) -> dict[Key, Row]:
     statement = compile_part(chosen, part)
     width = finish.key_width(chosen.spec)
-    with psycopg.Cursor(cursor.connection) as binary:
+    with TimedCursor(cursor.connection) as binary:
         percentiles.load_arrays(binary)
         rows = _fetch(binary, statement.sql, statement.params, chosen.spec)
     groups: dict[Key, list[percentiles.Cells]] = {}

@@ -6,11 +6,14 @@ Ben is a viewer of all Acme, Dora a developer who sees its project `web` alone.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.test import Client
 
+from apps.common import caching
+from apps.common.valkey import CacheDown
 from apps.orgs.authentication import forget_keys
 from apps.orgs.models import ApiKey, Membership, Organization, Project, Role, User
 from apps.orgs.projects import forget_projects
@@ -69,6 +72,7 @@ def make_world() -> World:
     """Make it, and forget what this process remembers of an earlier one."""
     forget_keys()
     forget_projects()
+    _forget_answers()
     acme = organization_bootstrap(organization="acme", project="default", email="ada@acme.example", password=PASSWORD)
     zenith = organization_bootstrap(organization="zenith", project="secret", email="cleo@z.example", password=PASSWORD)
     web = project_create(organization=acme.organization, slug="web")
@@ -90,3 +94,9 @@ def make_world() -> World:
     made.ben = made.new_person("ben@acme.example")
     made.dora = made.new_person("dora@acme.example", Role.DEVELOPER, web)
     return made
+
+
+def _forget_answers() -> None:
+    """The numbers of organizations begin anew with each test; what is kept of their answers must not stay."""
+    with suppress(CacheDown):
+        caching.clear()

@@ -1,0 +1,105 @@
+"""The version of the data that a question is answered from: what ETags are made of.
+
+Each project and UTC day has a counter (`data_version`). A write leaves a mark in its own transaction; while the mark
+lies there it counts as one for every day it covers, and folding it adds the same to the counters. So the sum over a
+question's projects and days never falls, grows with every write that touches them and stays as it is when a refresh
+folds: two equal sums mean that nothing was written between. It is read before the answer, which is therefore never
+older than its version.
+
+Only ordinary tables are read, the same on every storage tier.
+
+Not seen by the counters, and put beside them:
+
+- Spans that leave by retention. In front of the retention's edge every point can be answered from raw spans, whatever
+  cells are kept, so no edge matters to a question that begins there. A question that begins behind it is answered from
+  cells as they are, with edges that move by the minute: such an answer has a new ETag each minute.
+- A project's own raw retention and the edge that retention once reached: they are what that edge is made from.
+- What the refresh may change without a write: percentiles, which are exact from spans and within the stated relative
+  error from histograms. Both answer the same question about the same data; the ETag is a weak one.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import connection
+
+from apps.metrics.params import next_minute
+from apps.metrics.rollups import ROLLUPS
+from apps.metrics.spec import QuerySpec
+from apps.traces.storage import kept_from
+
+ALWAYS = (date.min, date.max - timedelta(days=1))
+Days = tuple[date, date]  # both inclusive
+
+_MOMENT = "({} - interval '1 microsecond')"
+_DAY = "({} AT TIME ZONE 'UTC')::date"
+# One statement, so that a fold in between counts neither twice nor not at all.
+_VERSION = f"""
+SELECT ARRAY(
+    SELECT ((
+        SELECT coalesce(sum(v.version), 0) FROM data_version v
+        WHERE v.project_id = ANY(%(projects)s::integer[]) AND v.day BETWEEN r.first AND r.last
+    ) + (
+        SELECT coalesce(sum(
+            least(r.last, {_DAY.format(_MOMENT.format("m.hi"))}) - greatest(r.first, {_DAY.format("m.lo")}) + 1
+        ), 0)
+        FROM span_mark m
+        WHERE m.project_id = ANY(%(projects)s::integer[])
+            AND {_DAY.format("m.lo")} <= r.last AND {_DAY.format(_MOMENT.format("m.hi"))} >= r.first
+    ))::bigint
+    FROM unnest(%(firsts)s::date[], %(lasts)s::date[]) WITH ORDINALITY AS r (first, last, number)
+    ORDER BY r.number
+),
+(SELECT min(raw_retention_days) FROM orgs_project WHERE id = ANY(%(projects)s::integer[])),
+(SELECT floor FROM retention_floor WHERE relation = 'span' AND project_id = 0)
+"""
+
+
+def version_of(spec: QuerySpec, *, summary: bool = False, before: timedelta | None = None) -> tuple[Any, ...]:
+    """The version of a question's data.
+
+    Args:
+        summary: it counts users and sessions, which spans may take over from their traces on any day.
+        before: how far back a range of equal length is asked for as well; the question's own `compare_to` if not given.
+    """
+    back = before or spec.compare_to
+    ranges = [(spec.start, spec.end)]
+    if back is not None:
+        ranges.append((spec.start - back, spec.end - back))
+    everything = summary or spec.involves_attribution
+    days = [ALWAYS] if everything else [_days(start, end) for start, end in ranges]
+    asked: dict[str, Any] = {
+        "projects": list(spec.project_ids),
+        "firsts": [first for first, _ in days],
+        "lasts": [last for _, last in days],
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_VERSION, asked)
+        counters, kept_days, floor = cursor.fetchone()
+    return (*counters, _edge(min(start for start, _ in ranges), kept_days, floor))
+
+
+def _days(start: datetime, end: datetime) -> Days:
+    """The UTC days that a range touches."""
+    return start.astimezone(UTC).date(), (end - timedelta(microseconds=1)).astimezone(UTC).date()
+
+
+def _edge(earliest: datetime, kept_days: int | None, floor: datetime | None) -> tuple[Any, ...]:
+    """What retention has to do with the answer: nothing in front of its edge, else the minute and the settings.
+
+    Behind the edge all borders are whole days before now; cells begin at whole minutes, so borders in the same minute
+    divide them alike.
+    """
+    now = datetime.now(UTC)
+    edges = [kept_from("span", now)]
+    if floor is not None:
+        edges.append(floor)
+    if kept_days is not None:
+        edges.append(now - timedelta(days=kept_days))
+    if earliest >= max(edges):
+        return ()
+    kept = sorted((rollup.name, getattr(settings.HUB, rollup.retention)) for rollup in ROLLUPS.values())
+    return next_minute(now), max(edges[:2]), kept_days, settings.HUB.raw_retention_days, kept
