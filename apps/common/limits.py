@@ -14,6 +14,7 @@ from typing import Any, Final
 from redis.exceptions import NoScriptError, ResponseError
 
 from apps.common import telemetry, valkey
+from apps.common.errors import ApiError
 from apps.common.local_limits import Outcome, local_buckets
 
 SCRIPT: Final = Path(__file__).with_name("token_bucket.lua").read_text(encoding="utf-8")
@@ -58,15 +59,35 @@ class Verdict:
     retry_after: int = 0
     local: bool = False
 
-    def headers(self) -> dict[str, str]:
-        made = {
+    def standing(self) -> dict[str, str]:
+        """The headers that every answer has."""
+        return {
             "X-RateLimit-Limit": str(self.bucket.per_minute),
             "X-RateLimit-Remaining": str(self.remaining),
             "X-RateLimit-Reset": str(self.reset),
         }
+
+    def headers(self) -> dict[str, str]:
+        """Those, and where the request was refused when to come back."""
+        made = self.standing()
         if not self.allowed:
             made["Retry-After"] = str(self.retry_after)
         return made
+
+
+def refusal(verdict: Verdict, **details: Any) -> ApiError:
+    """The 429 that names the tightest bucket."""
+    bucket = verdict.bucket
+    # A name with a slash is an endpoint's.
+    what = f"requests to {bucket.name}" if "/" in bucket.name or bucket.name == "export" else bucket.name
+    message = f"At most {bucket.per_minute} {what} a minute. Try again in {verdict.retry_after} s."
+    told = {"bucket": bucket.name, "limit": bucket.per_minute, "burst": bucket.burst, "remaining": verdict.remaining}
+    return ApiError(
+        1500,
+        message,
+        details={**told, "reset": verdict.reset, "retry_after": verdict.retry_after, **details},
+        headers=verdict.headers(),
+    )
 
 
 Charges = Sequence[tuple[Bucket, int]]

@@ -20,6 +20,7 @@ from apps.ingest.raw import UndecodableError
 from apps.ingest.service import ingest
 from apps.orgs.access import Principal
 from apps.orgs.projects import project_for_ingest
+from apps.orgs.span_limits import charging
 from apps.traces.writer import WriteUnavailable
 
 
@@ -27,15 +28,18 @@ class JsonSpansView(APIView):
     """Store one span, or `{"spans": [...]}`."""
 
     required_permission = {"POST": "traces:write"}
+    brings_spans = True
     parser_classes = ()
 
     @extend_schema(**openapi.JSON_SPANS)
     def post(self, request: Request) -> Response:
-        check_parameters(request, ())
-        principal = request.user
-        assert isinstance(principal, Principal)
-        nodes = _spans_of(_document(request))
-        project = project_for_ingest(principal, request._request)
+        with charging(request._request) as charge:
+            check_parameters(request, ())
+            principal = request.user
+            assert isinstance(principal, Principal)
+            nodes = _spans_of(_document(request))
+            project = project_for_ingest(principal, request._request)
+            charge([(project, len(nodes))])
         try:
             receipt = ingest(project, decode_batch(nodes), source="json")
         except WriteUnavailable as error:

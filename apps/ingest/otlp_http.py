@@ -26,6 +26,7 @@ from apps.orgs import audit
 from apps.orgs.access import Principal
 from apps.orgs.door import admit, requires
 from apps.orgs.projects import IngestProject, project_for_ingest
+from apps.orgs.span_limits import charging
 from apps.traces.writer import WriteUnavailable
 
 logger = logging.getLogger(__name__)
@@ -78,14 +79,17 @@ def _varint(number: int) -> bytes:
     return bytes(encoded)
 
 
-def _admit(request: HttpRequest) -> tuple[Principal, Encoding]:
+def _admit(request: HttpRequest, *, spans: bool = False) -> Principal:
     if request.method != "POST":
         raise _Refused(405, f"{request.method} is not offered here, only POST", {"Allow": "POST"})
-    principal = admit(request, "traces:write")
+    return admit(request, "traces:write", spans=spans)
+
+
+def _known_encoding(request: HttpRequest) -> Encoding:
     encoding = encoding_of(request)
     if encoding is None:
         raise _Refused(415, f"Content-Type must be {PROTOBUF} or {JSON}")
-    return principal, encoding
+    return encoding
 
 
 def _answer_errors(request: HttpRequest, error: Exception) -> HttpResponse:
@@ -115,10 +119,13 @@ def _answer_errors(request: HttpRequest, error: Exception) -> HttpResponse:
 def traces(request: HttpRequest) -> HttpResponse:
     """ExportTraceService over HTTP."""
     try:
-        principal, encoding = _admit(request)
-        spans = _decode(request, encoding)
+        principal = _admit(request, spans=True)
+        with charging(request) as charge:
+            encoding = _known_encoding(request)
+            parts = _by_project(principal, request, _decode(request, encoding))
+            charge((project, len(part)) for project, part in parts)
         receipt = Receipt()
-        for project, part in _by_project(principal, request, spans):
+        for project, part in parts:
             receipt.add(ingest(project, part, source="otlp"))
     except Exception as error:  # noqa: BLE001 - an outer loop: whatever it is, OTLP clients are answered with a Status
         return _answer_errors(request, error)
@@ -193,7 +200,8 @@ def logs(request: HttpRequest) -> HttpResponse:
 
 def _unstored(request: HttpRequest, answer: ExportMetricsServiceResponse | ExportLogsServiceResponse) -> HttpResponse:
     try:
-        _, encoding = _admit(request)
+        _admit(request)
+        encoding = _known_encoding(request)
         read_body(request, settings.HUB.ingest_max_body_bytes)
     except Exception as error:  # noqa: BLE001 - an outer loop, as in `traces`
         return _answer_errors(request, error)

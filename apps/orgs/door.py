@@ -15,21 +15,32 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from apps.common.errors import ApiError
-from apps.common.limits import take
+from apps.common.limits import refusal, take
 from apps.orgs import audit
 from apps.orgs.access import PUBLIC, Principal, require_permission
 from apps.orgs.authentication import CHALLENGE, authenticate_request
+from apps.orgs.projects import span_buckets
+from apps.orgs.span_limits import ask_for_spans
 
 V = TypeVar("V", bound=Callable[..., Any])
 
 
-def admit(request: HttpRequest, permission: str, *, bucket: str | None = None, look_up: str | None = None) -> Principal:
+def admit(
+    request: HttpRequest,
+    permission: str,
+    *,
+    bucket: str | None = None,
+    look_up: str | None = None,
+    spans: bool = False,
+) -> Principal:
     """Let a request in. A second call for the same request only asks for the permission.
 
     Args:
         permission: what the route needs, one of the table or of access.py's further names.
         bucket: the dear endpoint's bucket, charged beside the caller's own.
         look_up: a cache key that is read in the limiter's round trip; found under `request.hub_looked_up`.
+        spans: the request brings spans. Where a project of the caller limits them, its tokens are only asked for now
+            and charged with the spans' once these are counted (apps.orgs.span_limits).
 
     Raises:
         ApiError: 1000-1003 for credentials, 1201 where an organization must be named, 1500 out of tokens (the cached
@@ -37,7 +48,11 @@ def admit(request: HttpRequest, permission: str, *, bucket: str | None = None, l
     """
     principal = principal_of(request)
     if not hasattr(request, "hub_headers"):
-        _charge(request, principal, bucket, look_up)
+        limited = span_buckets(principal) if spans and permission in principal.permissions else {}
+        if limited:
+            ask_for_spans(request, principal, limited)
+        else:
+            _charge(request, principal, bucket, look_up)
     _require(request, principal, permission)
     return principal
 
@@ -61,8 +76,7 @@ def _charge(request: HttpRequest, principal: Principal, bucket: str | None, look
     request.hub_looked_up = found  # type: ignore[attr-defined]
     request.hub_headers = verdict.headers()  # type: ignore[attr-defined]  # EdgeMiddleware puts them on the answer
     if not verdict.allowed:
-        message = f"At most {verdict.bucket.per_minute} {verdict.bucket.name} a minute. Try again later."
-        raise ApiError(1500, message, headers=verdict.headers())
+        raise refusal(verdict)
 
 
 def _require(request: HttpRequest, principal: Principal, permission: str) -> None:
@@ -100,7 +114,8 @@ def needed_permission(view: Any, method: str) -> str:
 class HasPermission(BasePermission):
     """The default permission class: a DRF view declares what it needs in `required_permission`.
 
-    That is one permission, or a mapping from method to permission; a dear endpoint names its bucket in `bucket`.
+    That is one permission, or a mapping from method to permission; a dear endpoint names its bucket in `bucket`; one
+    that takes spans says `brings_spans = True`.
     """
 
     def has_permission(self, request: Request, view: Any) -> bool:
@@ -110,7 +125,8 @@ class HasPermission(BasePermission):
             raise MethodNotAllowed(method)
         needed = needed_permission(view, method)
         if needed != PUBLIC:
-            admit(request._request, needed, bucket=getattr(view, "bucket", None))
+            spans = getattr(view, "brings_spans", False)
+            admit(request._request, needed, bucket=getattr(view, "bucket", None), spans=spans)
         return True
 
 

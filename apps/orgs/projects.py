@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -9,9 +10,11 @@ from django.http import HttpRequest
 
 from apps.common.cells import Expiring
 from apps.common.errors import ApiError
+from apps.common.limits import Bucket
 from apps.orgs.access import Principal, visible_project
 from apps.orgs.authentication import CACHE_SECONDS
 from apps.orgs.models import Project
+from apps.orgs.tiers import span_bucket
 
 DEFAULT_PROJECT = "default"
 _HEADERS = ("X-Project", "x-project-name")
@@ -30,14 +33,17 @@ class IngestProject:
     redact_custom: tuple[str, ...]
     raw_retention_days: int
     content_retention_days: int
+    spans_per_minute: int | None = None
 
 
 _cache: Expiring[int, IngestProject] = Expiring(CACHE_SECONDS)
+_limited: Expiring[int, dict[int, int]] = Expiring(CACHE_SECONDS)  # by organization: spans a minute by project
 
 
 def forget_projects() -> None:
     """Empty this process's cache of projects."""
     _cache.clear()
+    _limited.clear()
 
 
 def ingest_project(project_id: int) -> IngestProject:
@@ -66,7 +72,23 @@ def _from_model(project: Project) -> IngestProject:
         redact_custom=tuple(project.redact_custom),
         raw_retention_days=project.raw_retention_days or settings.HUB.raw_retention_days,
         content_retention_days=project.content_retention_days or settings.HUB.content_retention_days,
+        spans_per_minute=project.spans_per_minute,
     )
+
+
+def span_buckets(principal: Principal) -> Mapping[int, Bucket]:
+    """Of the projects where a sender's spans may land, the buckets of those that have a limit, by project id."""
+    organization_id, project_id = principal.organization_id, principal.key_project_id
+    limited = _limited.get(organization_id)
+    if limited is None:
+        projects = Project.objects.filter(organization_id=organization_id, spans_per_minute__isnull=False)
+        limited = {pk: figure for pk, figure in projects.values_list("pk", "spans_per_minute") if figure is not None}
+        _limited.put(organization_id, limited)
+    return {
+        pk: span_bucket(organization_id, pk, figure)
+        for pk, figure in limited.items()
+        if project_id is None or pk == project_id
+    }
 
 
 def project_for_ingest(principal: Principal, request: HttpRequest | None, hint: str | None = None) -> IngestProject:

@@ -59,6 +59,12 @@ def buckets_for(
     }
 
 
+def span_bucket(organization_id: int, project_id: int, per_minute: int) -> Bucket:
+    """The bucket that a project's spans are charged to; it holds a minute's worth."""
+    figure = max(1, per_minute)
+    return Bucket(f"hub:limit:{{{organization_id}}}:project:{project_id}:spans", figure, figure, "spans")
+
+
 def sign_in_bucket(address: str) -> Bucket:
     """How often passwords may be tried from an address, over the API and on the pages together.
 
