@@ -7,6 +7,7 @@ from django.urls import URLPattern, URLResolver, include, path
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("apps.common.api")),
     path("", include("apps.orgs.pages.urls")),
+    path("", include("apps.orgs.api")),
     path("", include("apps.ingest.api")),
     path("", include("apps.metrics.api")),
 ]

@@ -10,6 +10,7 @@ from django.conf import settings
 from apps.ingest import dead_letters
 from apps.metrics.refresh import refresh_live
 from apps.metrics.retention import expire_cells
+from apps.orgs import tokens
 from apps.traces import retention, storage
 
 
@@ -29,3 +30,8 @@ def drop_expired() -> None:
     retention.compress(datetime.now(UTC))
     expire_cells(datetime.now(UTC))
     dead_letters.expire(retention_days=settings.HUB.raw_retention_days)
+
+
+@shared_task
+def remove_expired_sign_ins() -> None:
+    tokens.remove_expired(datetime.now(UTC))

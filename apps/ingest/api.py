@@ -13,4 +13,5 @@ urlpatterns: list[URLPattern] = [
     path("v1/logs", otlp_http.logs),
     path("api/v1/traces", JsonSpansView.as_view(), name="traces"),
     path("api/v1/private/otel/v1/traces", otlp_http.traces),
+    path("api/public/otel/v1/traces", otlp_http.traces, name="langfuse-traces"),
 ]

@@ -42,14 +42,15 @@ def _both(schema: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _export(signal: str, summary: str) -> dict[str, Any]:
+def _export(signal: str, summary: str, *, also: str = "") -> dict[str, Any]:
+    """An OTLP operation; `also` names a further way to send the key."""
     problems = {code: {"description": text, "content": _both(_STATUS)} for code, text in _PROBLEMS.items()}
     return {
         "operationId": f"otlp_{signal}",
         "summary": summary,
         "description": "OTLP/HTTP: protobuf or JSON, plain, gzip or deflate; the answer is in the request's encoding.",
         "tags": ["ingest"],
-        "security": [{"bearer": []}, {"apiKey": []}],
+        "security": [{"bearer": []}, {"apiKey": []}, *([{also: []}] if also else [])],
         "parameters": [
             {
                 "name": "X-Project",
@@ -66,4 +67,6 @@ def _export(signal: str, summary: str) -> dict[str, Any]:
 def describe_all() -> None:
     describe("/v1/traces", "post", _export("traces", "Send spans"), errors=False)
     describe("/v1/metrics", "post", _export("metrics", "Received and not stored"), errors=False)
+    langfuse = _export("langfuse_traces", "Send spans from Langfuse's clients", also="basic")
+    describe("/api/public/otel/v1/traces", "post", langfuse, errors=False)
     describe("/v1/logs", "post", _export("logs", "Received and not stored"), errors=False)

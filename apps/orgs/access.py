@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from django.core.exceptions import ValidationError
 
+from apps.common.address import Networks
 from apps.common.errors import ApiError
 from apps.common.limits import Bucket
 from apps.orgs.models import SLUG, Project, Role
 
 # Beside the table's permissions, what a route may ask for.
 PUBLIC = "public"  # nobody has to sign in
+AUTHENTICATED = "authenticated"  # any key, and any person, with or without an organization
 SIGNED_IN = "signed_in"  # any principal of an organization
 ACCOUNT = "account"  # a signed-in person, with or without an organization
 INSTALLATION = "installation:manage"  # superusers, who run the installation
@@ -49,8 +51,9 @@ class Principal:
     `project_ids` maps slug to id for every visible project, as of up to ten seconds ago; `all_projects` says that
     the caller sees every project of the organization; `key_project_id` is set where the key belongs to one project,
     which is then where its spans land. `organization_id` is 0 for a person without an organization, who holds no
-    permission but, as a superuser, `INSTALLATION`. `role` is empty for a key with a list of permissions. `buckets` are
-    its rate limits, by name (apps.orgs.tiers).
+    permission but, as a superuser, `INSTALLATION`; `organizations` then lists those of which one must be named.
+    `networks` are a key's, None where it may come from anywhere. `role` is empty for a key with a list of permissions.
+    `buckets` are its rate limits, by name (apps.orgs.tiers).
     """
 
     organization_id: int
@@ -64,6 +67,8 @@ class Principal:
     user_id: int | None = None
     role: str = ""
     is_superuser: bool = False
+    organizations: tuple[str, ...] = ()
+    networks: Networks | None = None
     buckets: Mapping[str, Bucket] = field(default_factory=dict)
     scope: str = ""
 
@@ -83,15 +88,33 @@ def scope_of(organization_id: int, project_ids: Mapping[str, int], permissions: 
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 
 
+# Who manages all keys manages their own.
+_IMPLIED_BY = {"keys:manage_own": "keys:manage"}
+# What the names beside the table's permissions ask of a caller, and how a refusal says it.
+_STANDING: dict[str, tuple[Callable[[Principal], bool], str]] = {
+    PUBLIC: (lambda _: True, ""),
+    AUTHENTICATED: (lambda _: True, ""),
+    SIGNED_IN: (lambda caller: caller.organization_id != 0, "You are a member of no organization."),
+    ACCOUNT: (lambda caller: caller.user_id is not None, "This is for people who sign in; a key has no account."),
+    INSTALLATION: (lambda caller: caller.is_superuser, "This is for those who run the installation."),
+}
+
+
 def require_permission(principal: Principal, permission: str) -> None:
     """Let only those pass who hold the permission.
 
     Raises:
-        ApiError: 1100, naming the permission.
+        ApiError: 1100, naming the permission; 1201 where a member of several organizations has named none.
     """
-    if permission not in principal.permissions:
-        details = {"required_permission": permission}
-        raise ApiError(1100, f"This needs the permission {permission}.", details=details)
+    fulfilled, message = _STANDING.get(permission, (None, ""))
+    held = principal.permissions
+    if fulfilled(principal) if fulfilled else permission in held or _IMPLIED_BY.get(permission) in held:
+        return
+    if principal.organizations and permission not in (ACCOUNT, INSTALLATION):
+        text = "You are a member of several organizations: name one by its slug in the header X-Organization."
+        raise ApiError(1201, text, field="X-Organization", details={"organizations": list(principal.organizations)})
+    details = {"required_permission": permission}
+    raise ApiError(1100, message or f"This needs the permission {permission}.", details=details)
 
 
 def scope_projects(principal: Principal, slugs: Sequence[str] | None) -> tuple[int, ...]:
@@ -123,5 +146,10 @@ def visible_project(principal: Principal, slug: str) -> int:
     if project_id is None:
         raise ApiError(1300, f"There is no project '{slug}'.", field="project", details={"project": slug[:64]})
     if not principal.all_projects:
-        raise ApiError(1101, "The project is outside your key.", field="project", details={"project": slug[:64]})
+        raise ApiError(
+            1101,
+            f"The project is outside your {'key' if principal.key_id else 'membership'}.",
+            field="project",
+            details={"project": slug[:64]},
+        )
     return project_id

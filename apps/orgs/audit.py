@@ -6,7 +6,6 @@ in a transaction of its own and never fails the answer: where the entry cannot b
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import math
 import re
@@ -17,19 +16,22 @@ from typing import Any
 
 from django.db import Error as DatabaseError
 from django.db import transaction
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from psycopg import Error as PsycopgError
 from psycopg_pool import PoolTimeout
 from rest_framework.request import Request
 
+from apps.common.address import client_address
 from apps.common.errors import ApiError
 from apps.common.ids import request_id
 from apps.orgs.access import Principal
-from apps.orgs.models import AuditEntry, User
+from apps.orgs.models import AuditEntry, Membership, User
 
 logger = logging.getLogger(__name__)
 
 NAME_LENGTH = 254
+UNWRITABLE = (DatabaseError, PsycopgError, PoolTimeout)
 HIDDEN = "(hidden)"
 _SECRET = re.compile(r"password|secret|sha256|(^|_)token($|_)", re.IGNORECASE)
 
@@ -51,11 +53,11 @@ SYSTEM = Actor("system", None, "manage.py", None, "")
 def actor_of(request: HttpRequest | Request) -> Actor:
     """The caller behind a request: its Principal, else its Django user (the admin, pages), else nobody."""
     plain = request._request if isinstance(request, Request) else request
-    address, number = address_of(plain), request_id(plain)
+    address, number = client_address(plain) or None, request_id(plain)
     principal = getattr(plain, "hub_principal", None)
     if isinstance(principal, Principal):
         if principal.key_id is not None:
-            return Actor("key", principal.key_id, _prefix(principal.name), address, number)
+            return Actor("key", principal.key_id, prefix_of(principal.name), address, number)
         return Actor("user", principal.user_id, principal.name, address, number)
     user = getattr(plain, "user", None)
     if isinstance(user, User) or (user is not None and getattr(user, "is_authenticated", False)):
@@ -63,21 +65,14 @@ def actor_of(request: HttpRequest | Request) -> Actor:
     return Actor("anonymous", None, "", address, number)
 
 
-def _prefix(name: str) -> str:
+def prefix_of(name: str) -> str:
+    """What is shown of a key, from its principal's name."""
     return f"ah_{name.removeprefix('key:')}"
 
 
-def address_of(request: HttpRequest) -> str | None:
-    """The client's address, None where it is not one (a unix socket has none)."""
-    try:
-        return str(ipaddress.ip_address(client_address(request)))
-    except ValueError:
-        return None
-
-
-def client_address(request: HttpRequest) -> str:
-    known: str | None = getattr(request, "client_address", None)
-    return known if known is not None else str(request.META.get("REMOTE_ADDR", ""))
+def person(user: User, actor: Actor) -> Actor:
+    """A person who acts without being signed in yet, from where the request came."""
+    return Actor("user", user.pk, user.email, actor.address, actor.request_id)
 
 
 def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -105,6 +100,7 @@ def record(
     object_name: str = "",
     before: Mapping[str, Any] | None = None,
     after: Mapping[str, Any] | None = None,
+    outcome: AuditEntry.Outcome = AuditEntry.Outcome.DONE,
 ) -> None:
     """Write down what was done, inside the caller's transaction.
 
@@ -113,7 +109,7 @@ def record(
     _insert(
         actor,
         action,
-        AuditEntry.Outcome.DONE,
+        outcome,
         organization_id=organization_id,
         project_id=project_id,
         object_type=object_type,
@@ -122,6 +118,55 @@ def record(
         before=before,
         after=after,
     )
+
+
+def record_for_person(
+    actor: Actor,
+    action: str,
+    user_id: int,
+    *,
+    after: Mapping[str, Any] | None = None,
+    outcome: AuditEntry.Outcome = AuditEntry.Outcome.DONE,
+) -> None:
+    """Write down what concerns a person's account: one entry for each of their organizations, so that each sees it."""
+    for organization_id in _organizations(Membership.objects.filter(user_id=user_id)):
+        record(
+            actor,
+            action,
+            organization_id=organization_id,
+            object_type="user",
+            object_id=user_id,
+            object_name=actor.name,
+            after=after,
+            outcome=outcome,
+        )
+
+
+def _organizations(memberships: QuerySet[Membership]) -> list[int | None]:
+    return [*memberships.values_list("organization_id", flat=True)] or [None]
+
+
+def sign_in_refused(request: HttpRequest | Request, email: str, action: str = "session.refused") -> None:
+    """Write down a sign-in that failed, for each organization of that address; never raises.
+
+    A known address and an unknown one cost the same: a query and an entry.
+    """
+    plain = request._request if isinstance(request, Request) else request
+    name = _text(email, NAME_LENGTH)
+    actor = Actor("anonymous", None, name, client_address(plain) or None, request_id(plain))
+    try:
+        with transaction.atomic():
+            for organization_id in _organizations(Membership.objects.filter(user__email=name.lower())):
+                record(
+                    actor,
+                    action,
+                    organization_id=organization_id,
+                    object_type="user",
+                    object_name=name,
+                    outcome=AuditEntry.Outcome.DENIED,
+                )
+    except UNWRITABLE:
+        logger.exception("%s of request %s could not be written to the audit log", action, actor.request_id)
 
 
 def denied(
@@ -162,17 +207,20 @@ def denied(
                 before=None,
                 after=after,
             )
-    except (DatabaseError, PsycopgError, PoolTimeout):
+    except UNWRITABLE:
         logger.exception("%s of request %s could not be written to the audit log", action, request_id(plain))
 
 
-def refusal(request: HttpRequest, error: ApiError) -> None:
+def refusal(
+    request: HttpRequest, error: ApiError, *, actor: Actor | None = None, organization_id: int | None = None
+) -> None:
     """Write down a denial (1100, 1101, 1102) as it is answered; once a request, whoever sees it first."""
     if getattr(request, "hub_denied", False):
         return
     request.hub_denied = True  # type: ignore[attr-defined]
     details = error.details if isinstance(error.details, Mapping) else {}
-    denied(request, after={"code": error.entry.code, "message": error.message, **details})
+    after = {"code": error.entry.code, "message": error.message, **details}
+    denied(request, actor=actor, organization_id=organization_id, after=after)
 
 
 def _insert(

@@ -14,6 +14,7 @@ from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
+from apps.common.address import client_address, parse_address, within
 from apps.common.errors import ApiError
 from apps.common.limits import refusal, take
 from apps.orgs import audit
@@ -43,8 +44,10 @@ def admit(
             and charged with the spans' once these are counted (apps.orgs.span_limits).
 
     Raises:
-        ApiError: 1000-1003 for credentials, 1201 where an organization must be named, 1500 out of tokens (the cached
-            answer, if one was found, is then in `request.hub_looked_up`), 1100 without the permission.
+        ApiError: 1000-1003 for credentials, 1300 for a named organization that is not the caller's, 1500 out of
+            tokens (the cached answer, if one was found, is then in `request.hub_looked_up`), 1102 for a key outside
+            its networks or a session without its CSRF token, 1201 where an organization must be named, 1100 without
+            the permission.
     """
     principal = principal_of(request)
     if not hasattr(request, "hub_headers"):
@@ -81,9 +84,13 @@ def _charge(request: HttpRequest, principal: Principal, bucket: str | None, look
 
 def _require(request: HttpRequest, principal: Principal, permission: str) -> None:
     try:
+        networks = principal.networks
+        if networks is not None and not within(parse_address(client_address(request)), networks):
+            raise ApiError(1102, "The key may not be used from this address.")
         require_permission(principal, permission)
     except ApiError as error:
-        audit.refusal(request, error)
+        if error.entry.category == "AUTHORIZATION":
+            audit.refusal(request, error)
         raise
 
 

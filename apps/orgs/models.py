@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.core.validators import MinValueValidator, RegexValidator
-from django.db import models
+from django.db import models, transaction
 from django.utils import timezone
 
 SLUG = RegexValidator(r"^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$", "1 to 64 of a-z, 0-9 and inner hyphens")
@@ -55,6 +55,19 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def __str__(self) -> str:
         return self.email
+
+    def save(self, *args: Any, **options: Any) -> None:
+        """Save; a new password or the end of the account ends every sign-in over the API.
+
+        (Django sets `_password` where a password was chosen, and not where an old hash was only made stronger.)
+        """
+        reason = "" if self.is_active else "deactivated"
+        if getattr(self, "_password", None) is not None:
+            reason = "password"
+        with transaction.atomic():
+            super().save(*args, **options)
+            if reason:
+                self.sign_ins.filter(revoked_at=None).update(revoked_at=timezone.now(), revoked_reason=reason)
 
 
 class Organization(models.Model):

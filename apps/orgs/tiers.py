@@ -27,6 +27,7 @@ ENDPOINT_FIGURES: dict[str, Figures] = {
     "models/compare": (50, 50),
 }
 SIGN_IN_FIGURES: Figures = (10, 10)  # per address, for auth/token
+REFRESH_FIGURES: Figures = (120, 120)  # per address, for auth/token/refresh and revoke: many people may share one
 
 
 def bucket_names() -> list[str]:

@@ -95,11 +95,11 @@ def test_a_denial_at_the_door_is_written_down_once(world: World) -> None:
 
 def test_a_hidden_project_is_written_down_and_a_foreign_one_is_not(world: World) -> None:
     assert world.get("/api/v1/metrics", key=world.key, metrics="request_count", project="web").status_code == 403
-    (entry,) = entries()
+    (entry,) = entries(outcome="denied")
     assert entry.after is not None
     assert (entry.after["code"], entry.after["project"]) == (1101, "web")
     assert world.get("/api/v1/metrics", key=world.key, metrics="request_count", project="secret").status_code == 404
-    assert len(entries()) == 1
+    assert len(entries(outcome="denied")) == 1
 
 
 @pytest.mark.parametrize("path", ["/v1/traces", "/api/v1/traces"])
@@ -107,7 +107,7 @@ def test_a_sender_who_may_not_write_is_written_down(world: World, path: str) -> 
     _, text = world.new_key(role=Role.VIEWER)
     answer = world.client.post(path, "{}", content_type="application/json", headers={"X-API-Key": text})
     assert answer.status_code == 403
-    assert [entry.object_name for entry in entries()] == [f"POST {path}"]
+    assert [entry.object_name for entry in entries(outcome="denied")] == [f"POST {path}"]
 
 
 def test_the_answer_stands_where_the_log_cannot_be_written(

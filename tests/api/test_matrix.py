@@ -19,7 +19,17 @@ from apps.orgs.access import KNOWN_PERMISSIONS, PERMISSIONS
 from apps.orgs.models import User
 from tests.support.callers import PASSWORD, Caller, Stage, ask, fill
 from tests.support.surface import METHODS, Route, admin_routes, api_routes
-from tests.support.table import ACCOUNT, FURTHER, INSTALLATION, PUBLIC, ROLES, SIGNED_IN, TABLE, permissions_of
+from tests.support.table import (
+    ACCOUNT,
+    AUTHENTICATED,
+    FURTHER,
+    INSTALLATION,
+    PUBLIC,
+    ROLES,
+    SIGNED_IN,
+    TABLE,
+    permissions_of,
+)
 
 pytestmark = pytest.mark.django_db
 ROUTES = api_routes()
@@ -60,6 +70,8 @@ def may(caller: Caller, needed: str) -> bool:
     """What the contract says."""
     if needed == PUBLIC:
         return True
+    if needed == AUTHENTICATED:
+        return caller.kind != "anonymous"
     if needed == SIGNED_IN:
         return caller.kind != "anonymous" and caller.member
     if needed == ACCOUNT:

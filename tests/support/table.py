@@ -40,10 +40,11 @@ TABLE: dict[str, frozenset[str]] = {
     for fields in (line.split() for line in _ROWS.strip().splitlines())
 }
 
-# What a route may ask for beside the table's permissions: nothing; any caller with an organization; a signed-in person,
-# with an organization or without; a superuser.
-PUBLIC, SIGNED_IN, ACCOUNT, INSTALLATION = "public", "signed_in", "account", "installation:manage"
-FURTHER = frozenset({PUBLIC, SIGNED_IN, ACCOUNT, INSTALLATION})
+# What a route may ask for beside the table's permissions: nothing; any caller; any caller with an organization; a
+# signed-in person, with an organization or without; a superuser.
+PUBLIC, AUTHENTICATED, SIGNED_IN, ACCOUNT = "public", "authenticated", "signed_in", "account"
+INSTALLATION = "installation:manage"
+FURTHER = frozenset({PUBLIC, AUTHENTICATED, SIGNED_IN, ACCOUNT, INSTALLATION})
 
 
 def permissions_of(role: str) -> frozenset[str]:
