@@ -7,6 +7,7 @@ and shape, every error the one envelope, and nothing is 5xx. SCHEMA_EXAMPLES mak
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from itertools import count
 from typing import Any
@@ -20,6 +21,7 @@ from drf_spectacular.generators import SchemaGenerator
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.config import GenerationConfig, ProjectConfig, ProjectsConfig, SchemathesisConfig
+from schemathesis.generation.meta import TestPhase
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_headers_conformance,
@@ -33,6 +35,7 @@ from tests.support.surface import Route, api_routes
 from tests.support.table import INSTALLATION
 
 pytestmark = pytest.mark.django_db
+LONG = "SCHEMA_EXAMPLES" in os.environ
 EXAMPLES = int(os.environ.get("SCHEMA_EXAMPLES", "8"))
 CHECKS = [
     not_a_server_error,
@@ -67,6 +70,7 @@ def protobuf(context: Any, value: Any) -> bytes:
 
 _routes = {route.path: route for route in api_routes()}
 _turns = count()
+asked: Counter[str] = Counter()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -78,6 +82,14 @@ def connection_stays() -> Iterator[None]:
     yield
     for signal in ends:
         signal.connect(close_old_connections)
+
+
+def too_many(case: Any) -> bool:
+    """In the short run, leave out most of the hundreds of boundary cases that an operation with a big body has."""
+    if LONG or case.meta is None or case.meta.phase.name != TestPhase.COVERAGE:
+        return False
+    asked[case.operation.label] += 1
+    return asked[case.operation.label] > 40 and asked[case.operation.label] % 10 != 0
 
 
 def _caller(stage: Stage, route: Route, method: str) -> Caller:
@@ -99,6 +111,8 @@ def _caller(stage: Stage, route: Route, method: str) -> Caller:
     phases=[Phase.explicit, Phase.generate],
 )
 def test_every_answer_is_as_documented(stage: Stage, case: Any) -> None:
+    if too_many(case):
+        return
     route = _routes[case.path]
     turn = next(_turns)
     if route.parameters and turn % 2:
@@ -107,7 +121,7 @@ def test_every_answer_is_as_documented(stage: Stage, case: Any) -> None:
         case.path_parameters = values
     caller = _caller(stage, route, case.method.upper())
     with undone():
-        answer = case.call(base_url="http://localhost", headers={**caller.headers})
+        answer = case.call(base_url="http://localhost", headers={"Accept-Encoding": "identity", **caller.headers})
     case.validate_response(answer, checks=CHECKS)
     if answer.status_code >= 400 and not case.path.startswith(NO_ENVELOPE):
         assert answer.headers["content-type"] == ["application/json"]
