@@ -7,15 +7,29 @@ where the server offers it and allows it, and everything else is plain PostgreSQ
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from django.db import DatabaseError
 from timescale.db.backends.postgresql.base import DatabaseWrapper as TimescaleWrapper
+
+from apps.common import statements, telemetry
 
 logger = logging.getLogger(__name__)
 
 
 class DatabaseWrapper(TimescaleWrapper):  # type: ignore[misc]  # the package carries no types
-    """PostgreSQL, with the TimescaleDB extension where it can be had."""
+    """PostgreSQL, with the TimescaleDB extension where it can be had; every statement is timed."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.execute_wrappers.append(statements.execute_wrapper)
+
+    def get_new_connection(self, conn_params: Any) -> Any:
+        try:
+            return super().get_new_connection(conn_params)
+        except Exception as error:
+            telemetry.database_failed(statements.kind_of(error))
+            raise
 
     def prepare_database(self) -> None:
         with self.cursor() as cursor:

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from contextvars import ContextVar, Token
 from typing import Any, Self
 
-import psycopg
 from django.conf import settings
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from apps.common.errors import ApiError
+from apps.common.statements import MeteredCursor
 
 _end: ContextVar[float | None] = ContextVar("deadline", default=None)
 SLACK_SECONDS = 0.5
@@ -48,7 +48,7 @@ def check() -> float:
     return left
 
 
-class TimedCursor(psycopg.Cursor[Any]):
+class TimedCursor(MeteredCursor[Any]):
     """A cursor inside a transaction whose statements all together end with the request.
 
     PostgreSQL counts its limit from each statement's start: the later one starts, the less it may take. A limit is

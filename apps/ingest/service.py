@@ -12,6 +12,7 @@ import psycopg
 from django.conf import settings
 from django.db import DataError
 
+from apps.common import telemetry
 from apps.costs.pricing import Usage, price
 from apps.ingest import dead_letters
 from apps.ingest.normalise import normalise
@@ -162,4 +163,7 @@ def ingest(project: ProjectSettings, raw_spans: Sequence[RawSpan], *, source: st
     rejected = [Rejection(raw.index, drop.reason, drop.message, raw.trace_id, raw.span_id) for raw, drop in dropped]
     if dropped and source is not None:
         dead_letters.keep(project, dropped, rules, source=source)
+    telemetry.spans_ingested(stored)
+    for reason, count in Counter(one.reason for one in rejected).items():
+        telemetry.spans_rejected(reason, count)
     return Receipt(stored, rejected, warnings)

@@ -18,6 +18,7 @@ from django.db import InterfaceError, OperationalError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import errors
 
+from apps.common.statements import MeteredCursor, timed
 from apps.traces import encode, schema, wire
 from apps.traces.columns import IDENTITY, SpanRow
 from apps.traces.encode import CONTENT_NAMES, SPAN_NAMES, Key
@@ -237,10 +238,15 @@ def _copy(database: BaseDatabaseWrapper, items: Items) -> WriteResult:
     sql = "; ".join(statements)
     if database.in_atomic_block:
         with transaction.atomic(using=database.alias):
-            wire.run(database.connection, sql, payloads)
+            _send(database.connection, sql, payloads)
     else:
-        wire.run(database.connection, sql, payloads)
+        _send(database.connection, sql, payloads)
     return WriteResult(len(items), 0, 0)
+
+
+def _send(connection: psycopg.Connection[Any], sql: str, payloads: Sequence[bytes]) -> None:
+    with timed(sql):
+        wire.run(connection, sql, payloads)
 
 
 def _key_arrays(keys: Sequence[Key]) -> list[Any]:
@@ -254,7 +260,7 @@ def _upsert(database: BaseDatabaseWrapper, items: Items) -> WriteResult:
     """The careful way: write only what is new or greater than what is stored, mark only what was written."""
     with transaction.atomic(using=database.alias):
         assert database.connection is not None
-        with database.connection.cursor() as cursor:
+        with MeteredCursor(database.connection) as cursor:
             # Only TimescaleDB reads it: an upsert may have to open compressed chunks.
             cursor.execute("SELECT set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true)")
             cursor.execute(_FIND, _key_arrays([key for key, _ in items]))
