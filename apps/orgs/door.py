@@ -56,7 +56,7 @@ def admit(
             ask_for_spans(request, principal, limited)
         else:
             _charge(request, principal, bucket, look_up)
-    _require(request, principal, permission)
+    require(request, principal, permission)
     return principal
 
 
@@ -82,7 +82,12 @@ def _charge(request: HttpRequest, principal: Principal, bucket: str | None, look
         raise refusal(verdict)
 
 
-def _require(request: HttpRequest, principal: Principal, permission: str) -> None:
+def require(request: HttpRequest, principal: Principal, permission: str) -> None:
+    """The door's last question: may this caller, from where it is, do this? A refusal is written down.
+
+    Raises:
+        ApiError: 1100, 1102 or 1201, as `admit` does.
+    """
     try:
         networks = principal.networks
         if networks is not None and not within(parse_address(client_address(request)), networks):

@@ -67,12 +67,19 @@ def span_bucket(organization_id: int, project_id: int, per_minute: int) -> Bucke
 
 
 def sign_in_bucket(address: str) -> Bucket:
-    """How often passwords may be tried from an address, over the API and on the pages together.
+    """How often passwords may be tried from an address, over the API and on the pages together."""
+    return _address_bucket(address, "auth/token", SIGN_IN_FIGURES)
 
-    An IPv6 address counts as its network of 64 bits, which is what one customer is given.
-    """
+
+def refresh_bucket(address: str) -> Bucket:
+    """How often refresh tokens may be shown from an address."""
+    return _address_bucket(address, "auth/refresh", REFRESH_FIGURES)
+
+
+def _address_bucket(address: str, name: str, figures: Figures) -> Bucket:
+    """An IPv6 address counts as its network of 64 bits, which is what one customer is given."""
     try:
         who = str(ipaddress.IPv6Network((ipaddress.IPv6Address(address), 64), strict=False).network_address)
     except ValueError:
         who = address
-    return Bucket(f"hub:limit:{{address:{who}}}:auth/token", *SIGN_IN_FIGURES, "auth/token")
+    return Bucket(f"hub:limit:{{address:{who}}}:{name}", *figures, name)

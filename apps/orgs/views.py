@@ -23,8 +23,8 @@ from rest_framework.views import APIView
 from apps.common import answers, caching, fields, telemetry
 from apps.common.answers import Entry
 from apps.common.errors import ApiError
-from apps.orgs.access import Principal, require_permission
-from apps.orgs.door import admit, needed_permission, principal_of
+from apps.orgs.access import Principal
+from apps.orgs.door import admit, needed_permission, principal_of, require
 
 Document = Mapping[str, Any]
 READS = frozenset({"GET", "HEAD"})
@@ -168,7 +168,7 @@ class _Kept:
         entry = self._found() if error.entry.code == 1500 else None
         if entry is None:
             raise error
-        require_permission(principal, permission)
+        require(self.request, principal, permission)
         response = answers.respond(entry, self.request, self.seconds, cached=True)
         response.headers["X-Served-From-Cache"] = "true"
         telemetry.cache_hit(self.view.area)

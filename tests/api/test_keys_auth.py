@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import time_machine
+from django.http import HttpResponse
 from django.test import Client, RequestFactory
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -87,6 +88,28 @@ def test_networks_are_settled_once_in_ten_seconds(world: World, traveller: time_
     traveller.shift(10.1)
     assert code(me(text, address="192.0.2.1")) == 1102
     assert me(text, address="198.51.100.1").status_code == 200
+
+
+def test_what_is_cached_goes_to_a_keys_networks_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kept answer is given even where no token is left, and never to a key that may not be used from there."""
+    from apps.common import answers
+    from apps.orgs import views
+
+    _, text = networked(world, "192.0.2.0/24")
+
+    def out_of_tokens(*_: Any, **__: Any) -> None:
+        raise ApiError(1500, "No token left.")
+
+    kept = answers.Entry('W/"x"', b"{}", b"", 0, time.time(), 0.0)
+    monkeypatch.setattr(views, "admit", out_of_tokens)
+    monkeypatch.setattr(views._Kept, "_found", lambda _: kept)
+    monkeypatch.setattr(answers, "respond", lambda *_, **__: HttpResponse("kept"))
+    client = Client(raise_request_exception=False)
+    path, headers = "/api/v1/metrics?metrics=request_count", {"X-API-Key": text}
+    inside = client.get(path, headers=headers, REMOTE_ADDR="192.0.2.1")
+    assert (inside.status_code, inside["X-Served-From-Cache"]) == (200, "true")
+    outside = client.get(path, headers=headers, REMOTE_ADDR="198.51.100.1")
+    assert (outside.status_code, code(outside)) == (403, 1102)
 
 
 def rotated(world: World, *, grace: timedelta, **options: Any) -> tuple[str, str]:

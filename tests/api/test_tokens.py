@@ -475,6 +475,6 @@ def test_the_address_has_a_bucket_of_its_own(world: World, monkeypatch: pytest.M
     for address in ("2001:db8::1", "2001:db8::ffff:2"):
         post(TOKEN, body, REMOTE_ADDR=address)
     keys = [bucket.key for bucket, _ in charged]
-    assert keys[0] == "hub:limit:{192.0.2.3}:auth/token"
-    assert keys[1] == keys[2] == "hub:limit:{2001:db8::/64}:auth/token"
+    assert keys[0] == "hub:limit:{address:192.0.2.3}:auth/token"
+    assert keys[1] == keys[2] == "hub:limit:{address:2001:db8::}:auth/token"
     assert not SignIn.objects.exists()

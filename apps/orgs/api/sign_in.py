@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv6Address, ip_network
 from typing import Any
 
 from django.contrib.auth import authenticate
@@ -14,36 +13,33 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.common import fields
-from apps.common.address import client_address, parse_address
+from apps.common.address import client_address
 from apps.common.errors import ApiError
 from apps.common.exceptions import from_problems
 from apps.common.ids import request_id
-from apps.common.limits import Bucket, take
+from apps.common.limits import Bucket, refusal, take
 from apps.common.parameters import check_parameters, unknown_name
 from apps.orgs import audit, tokens
 from apps.orgs.access import AUTHENTICATED, PUBLIC, Principal
 from apps.orgs.api import described
 from apps.orgs.authentication import forget_keys
 from apps.orgs.models import Membership, Organization, Project, User
-from apps.orgs.tiers import REFRESH_FIGURES, SIGN_IN_FIGURES, Figures
+from apps.orgs.tiers import refresh_bucket, sign_in_bucket
 
 MAX_PASSWORD = 4_096
 NOT_STORED = {"Cache-Control": "no-store"}
 
 
-def charge_address(request: HttpRequest, name: str, figures: Figures) -> None:
-    """Charge the bucket of the client's address; for IPv6 of its /64, of which one client has every address.
+def charge(request: HttpRequest, bucket: Bucket) -> None:
+    """Charge the bucket of the client's address.
 
     Raises:
         ApiError: 1500.
     """
-    address = parse_address(client_address(request))
-    place = ip_network((address, 64), strict=False) if isinstance(address, IPv6Address) else address
-    verdict, _ = take([(Bucket(f"hub:limit:{{{place}}}:{name}", *figures, name), 1)])
+    verdict, _ = take([(bucket, 1)])
     request.hub_headers = verdict.headers()  # type: ignore[attr-defined]  # EdgeMiddleware puts them on the answer
     if not verdict.allowed:
-        message = f"At most {figures[0]} {name} requests a minute from one address. Try again later."
-        raise ApiError(1500, message, headers=verdict.headers())
+        raise refusal(verdict)
 
 
 def texts_of(request: Request, *names: str) -> list[str]:
@@ -90,7 +86,7 @@ class TokenView(APIView):
     @extend_schema(**described.TOKEN)
     def post(self, request: Request) -> Response:
         plain = request._request
-        charge_address(plain, "auth/token", SIGN_IN_FIGURES)
+        charge(plain, sign_in_bucket(client_address(plain)))
         email, password = texts_of(request, "email", "password")
         if len(password) > MAX_PASSWORD:
             raise ApiError(1205, f"A password has at most {MAX_PASSWORD} characters.", field="password")
@@ -111,7 +107,7 @@ class RefreshView(APIView):
 
     @extend_schema(**described.REFRESH)
     def post(self, request: Request) -> Response:
-        charge_address(request._request, "auth/refresh", REFRESH_FIGURES)
+        charge(request._request, refresh_bucket(client_address(request._request)))
         (text,) = texts_of(request, "refresh_token")
         return answer(tokens.exchange(text, audit.actor_of(request)))
 
@@ -124,7 +120,7 @@ class RevokeView(APIView):
 
     @extend_schema(**described.REVOKE)
     def post(self, request: Request) -> Response:
-        charge_address(request._request, "auth/refresh", REFRESH_FIGURES)
+        charge(request._request, refresh_bucket(client_address(request._request)))
         (text,) = texts_of(request, "refresh_token")
         if tokens.revoke(text, audit.actor_of(request)):
             forget_keys()

@@ -59,7 +59,7 @@ def _user(request: HttpRequest, form: SignInForm) -> User | None:
     user = authenticate(request, username=email, password=form.cleaned_data["password"])
     if isinstance(user, User):
         return user
-    audit.denied(request, "session.refused", object_type="user", object_name=email)
+    audit.sign_in_refused(request, email)
     form.add_error(None, REFUSED)
     return None
 
@@ -80,4 +80,4 @@ def sign_out(request: HttpRequest) -> HttpResponse:
 
 
 def _record(request: HttpRequest, user: User, action: str) -> None:
-    audit.record(audit.actor_of(request), action, object_type="user", object_id=user.pk, object_name=user.email)
+    audit.record_for_person(audit.actor_of(request), action, user.pk)
