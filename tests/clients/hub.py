@@ -25,13 +25,24 @@ def database_url(name: str) -> str:
 
 
 @contextmanager
-def running_hub(database: dict[str, Any], log: Path) -> Iterator[str]:
-    """The address of a web server on the database of these Django settings."""
+def running_hub(database: dict[str, Any], log: Path, *, workers: int = 1, **variables: str) -> Iterator[str]:
+    """The address of a web server on the database of these Django settings, with further environment variables."""
     port = free_port()
     address = f"http://127.0.0.1:{port}"
     environment = {**os.environ, "DATABASE_URL": database_url(database["NAME"]), "HUB_PROCESS": "web"}
+    environment |= {"WEB_WORKERS": str(workers), **variables}
     command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--workers", "1", "--blocking-threads", "2", "--http", "1", "--no-ws", "--workers-kill-timeout", "5s"]
+    command += [
+        "--workers",
+        str(workers),
+        "--blocking-threads",
+        "2",
+        "--http",
+        "1",
+        "--no-ws",
+        "--workers-kill-timeout",
+        "5s",
+    ]
     with log.open("wb") as output:
         process = subprocess.Popen(
             [*command, "analytics_hub.wsgi:application"], cwd=ROOT, env=environment, stdout=output, stderr=output
