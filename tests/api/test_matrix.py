@@ -16,9 +16,10 @@ from django.http import HttpResponseBase
 from django.test import Client
 
 from apps.orgs.access import KNOWN_PERMISSIONS, PERMISSIONS
-from apps.orgs.models import User
-from tests.support.callers import PASSWORD, Caller, Stage, ask, fill
-from tests.support.surface import METHODS, Route, admin_routes, api_routes
+from apps.orgs.authentication import forget_keys
+from apps.orgs.models import Membership, User
+from tests.support.callers import PASSWORD, Caller, Stage, ask, fill, undone
+from tests.support.surface import METHODS, NO_ENVELOPE, Route, admin_routes, api_routes
 from tests.support.table import (
     ACCOUNT,
     AUTHENTICATED,
@@ -168,6 +169,41 @@ def test_another_tenants_project_cannot_be_named(stage: Stage, route: Route) -> 
             answer = ask(stage.client, caller, "GET", f"{path}?project={stage.world.web.slug}")
             known = answer.status_code == 403 and code_of(answer)[0] == 1101
             assert known or answer.status_code == 400, f"{path} as {caller.name}: {answer.status_code}"
+
+
+@every_route
+def test_another_tenant_cannot_be_named(stage: Stage, route: Route) -> None:
+    """`X-Organization` of another organization does not exist for whoever has credentials."""
+    path = fill(route, stage.examples)
+    assert path is not None
+    for method in METHODS:
+        needed = route.needs(method)
+        if needed in (None, PUBLIC):
+            continue
+        for caller in stage.roles:
+            if caller.kind == "anonymous" or is_page(route) or not caller.member:
+                continue
+            answer = ask(stage.client, caller, method, path, headers={"X-Organization": stage.world.zenith.slug})
+            code = code_of(answer)[0]
+            right = answer.status_code == 404 and (code == 1300 or method == "HEAD" or path.startswith(NO_ENVELOPE))
+            assert right, f"{method} {path} as {caller.name}: {answer.status_code} ({code})"
+
+
+def test_whoever_has_two_organizations_names_one(stage: Stage) -> None:
+    caller = next(one for one in stage.roles if one.name == "viewer user")
+    assert caller.user is not None
+    with undone():
+        Membership.objects.create(user=caller.user, organization=stage.world.zenith, role="admin")
+        forget_keys()
+        answer = ask(stage.client, caller, "GET", "/api/v1/metrics/catalog")
+        assert (answer.status_code, code_of(answer)[0]) == (400, 1201)
+        named = {"X-Organization": stage.world.acme.slug}
+        assert ask(stage.client, caller, "GET", "/api/v1/metrics/catalog", headers=named).status_code == 200
+        # A viewer in Acme stays one, whatever they are elsewhere.
+        assert ask(stage.client, caller, "POST", "/api/v1/metrics/query", headers=named).status_code == 403
+        other = {"X-Organization": stage.world.zenith.slug}
+        assert ask(stage.client, caller, "POST", "/api/v1/metrics/query", headers=other).status_code == 400
+    forget_keys()
 
 
 # -- Django admin --------------------------------------------------------------------------------------------------

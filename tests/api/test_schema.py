@@ -31,7 +31,7 @@ from schemathesis.specs.openapi.checks import (
 
 from apps.common.errors import CATALOGUE
 from tests.support.callers import Caller, Stage, fill, undone
-from tests.support.surface import Route, api_routes
+from tests.support.surface import NO_ENVELOPE, Route, api_routes
 from tests.support.table import INSTALLATION
 
 pytestmark = pytest.mark.django_db
@@ -44,8 +44,6 @@ CHECKS = [
     response_schema_conformance,
     response_headers_conformance,
 ]
-# Answers of these have a shape of their own where they are errors (google.rpc.Status).
-NO_ENVELOPE = ("/v1/", "/api/public/", "/api/v1/private/")
 
 _generator: Any = SchemaGenerator
 document: dict[str, Any] = _generator().get_schema(request=None, public=True)

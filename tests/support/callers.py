@@ -21,7 +21,7 @@ from apps.orgs.models import AuditEntry, Invitation, Membership, Organization, P
 from apps.orgs.projects import forget_projects
 from apps.orgs.services import api_key_create
 from apps.orgs.tiers import bucket_names
-from tests.support.surface import Route, all_routes
+from tests.support.surface import Route
 from tests.support.table import ROLES, TABLE, permissions_of
 from tests.support.world import World
 
@@ -118,6 +118,19 @@ def users_by_role(world: World, client: Client) -> list[Caller]:
     return found
 
 
+def sessions_by_role(world: World) -> list[Caller]:
+    """People of two roles who signed in on the pages: their cookie opens the API too."""
+    found = []
+    for role in (Role.ADMIN, Role.VIEWER):
+        user = _user(f"{role}-session@acme.example")
+        Membership.objects.create(user=user, organization=world.acme, role=role)
+        browser = Client()
+        browser.force_login(user)
+        cookie = {"Cookie": f"{settings.SESSION_COOKIE_NAME}={browser.cookies[settings.SESSION_COOKIE_NAME].value}"}
+        found.append(Caller(f"{role} session", "user", permissions_of(role), cookie, user=user))
+    return found
+
+
 def _user(email: str, **more: Any) -> User:
     return User.objects.create_user(email, PASSWORD, **more)
 
@@ -130,10 +143,6 @@ def _signed_in(client: Client, user: User, name: str, permissions: frozenset[str
     )
     assert answer.status_code == 200, answer.content
     return Caller(name, "user", permissions, bearer(answer.json()["access_token"]), user=user, **more)
-
-
-def tokens_exist() -> bool:
-    return any(route.path == TOKEN_PATH for route in all_routes())
 
 
 ANONYMOUS = Caller("nobody", "anonymous")
@@ -241,7 +250,7 @@ def set_the_stage(world: World) -> Stage:
     lift_limits(world.acme)
     client = Client(raise_request_exception=False)
     client.defaults["HTTP_HOST"] = settings.ALLOWED_HOSTS[0] if settings.ALLOWED_HOSTS[0] != "*" else "testserver"
-    roles = [ANONYMOUS, *keys_by_role(world), *(users_by_role(world, client) if tokens_exist() else [])]
+    roles = [ANONYMOUS, *keys_by_role(world), *users_by_role(world, client), *sessions_by_role(world)]
     made = Stage(world, client, make_examples(world), roles, keys_by_permission(world))
     forget_keys()
     forget_projects()

@@ -12,6 +12,8 @@ from django.urls import URLPattern, URLResolver, get_resolver
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 # Django's admin has rules of its own (staff only) and a check of its own.
 ADMIN_NAMESPACE = "admin"
+# Errors of these paths have a shape of their own: google.rpc.Status, or Langfuse's.
+NO_ENVELOPE = ("/v1/", "/api/public/", "/api/v1/private/")
 _PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 
 
