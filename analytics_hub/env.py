@@ -8,6 +8,7 @@ of a file that holds the value (for container secrets).
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +18,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from apps.common.address import parse_networks
 
+# Scheme, host and port in lower case, as browsers send them; no path, no user.
+_ORIGIN = re.compile(r"https?://(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::[1-9][0-9]{0,4})?")
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 
@@ -29,6 +32,9 @@ class Env(BaseSettings):
     secret_key: str = Field(default="", max_length=1024)
     allowed_hosts: str = "*"
     trusted_proxies: str = ""
+    cors_origins: str = ""
+    https_only: bool | None = None
+    hsts_seconds: int = Field(default=31_536_000, ge=0)
     metrics_token: str = Field(default="", max_length=1024)
     metrics_allowed: str = "127.0.0.0/8, ::1"
     hub_data_dir: Path = BASE_DIR / ".hub"
@@ -73,12 +79,39 @@ class Env(BaseSettings):
         parse_networks(value)
         return value
 
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins_only(cls, value: str) -> str:
+        origins = [item.strip() for item in value.split(",") if item.strip()]
+        if "*" in origins and len(origins) > 1:
+            raise ValueError("has * beside other origins; * alone allows all, without cookies")
+        for number, origin in enumerate(origins, start=1):
+            if origin != "*" and not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"item {number} is no origin such as https://app.example.com or http://localhost:3000")
+        return ",".join(origins)
+
     @field_validator("metrics_token")
     @classmethod
     def _no_short_token(cls, value: str) -> str:
         if value and len(value) < 16:
             raise ValueError("needs at least 16 characters")
         return value
+
+    @property
+    def only_https(self) -> bool:
+        return self.environment == "production" if self.https_only is None else self.https_only
+
+    def oddities(self) -> list[str]:
+        """What is allowed and yet hardly meant, for whoever starts the hub."""
+        found = []
+        if self.only_https and not self.trusted_proxies:
+            found.append(
+                "HTTPS_ONLY is on and TRUSTED_PROXIES names no proxy that could tell of TLS, so nothing but "
+                "/health, /ready and /metrics can be used. Name the proxy, or set HTTPS_ONLY=false"
+            )
+        if self.environment == "production" and "*" in self.allowed_hosts.split(","):
+            found.append("ALLOWED_HOSTS is * in production: name the hosts, since links are made from them")
+        return found
 
     @property
     def json_logs(self) -> bool:

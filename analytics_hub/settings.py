@@ -29,6 +29,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "corsheaders",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -60,12 +61,38 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 X_FRAME_OPTIONS = "DENY"
+
+CORS_ORIGINS = [origin for origin in HUB.cors_origins.split(",") if origin]
+if CORS_ORIGINS:
+    MIDDLEWARE.insert(1, "corsheaders.middleware.CorsMiddleware")
+CORS_ALLOW_ALL_ORIGINS = CORS_ORIGINS == ["*"]
+CORS_ALLOWED_ORIGINS = [] if CORS_ALLOW_ALL_ORIGINS else CORS_ORIGINS
+CORS_ALLOW_CREDENTIALS = not CORS_ALLOW_ALL_ORIGINS
+CORS_URLS_REGEX = r"^/(v1|api/v1|api/public|api/schema)/"
+CORS_PREFLIGHT_MAX_AGE = 3600
+CORS_ALLOW_HEADERS = [
+    *("accept", "authorization", "content-type", "content-encoding", "cache-control", "x-csrftoken", "traceparent"),
+    *("x-api-key", "x-organization", "x-project", "x-project-name", "x-request-id"),
+    *("if-none-match", "if-modified-since"),
+]
+CORS_EXPOSE_HEADERS = [
+    *("X-Request-ID", "ETag", "Last-Modified", "Retry-After", "X-Served-From-Cache", "Content-Disposition"),
+    *("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"),
+]
+
+# Probes and scrapers come from inside. EdgeMiddleware refuses what a redirect would lose or has laid open already.
+SECURE_SSL_REDIRECT = HUB.only_https
+SECURE_REDIRECT_EXEMPT = ["^health$", "^ready$", "^metrics$"]
+SECURE_HSTS_SECONDS = HUB.hsts_seconds if HUB.only_https else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+# To be in the browsers' preload list concerns a whole domain, and is for its owner to decide, not for a hub.
+SILENCED_SYSTEM_CHECKS = ["security.W021"]
 # In the database alone: with a copy in the cache, a sign-out while the cache server is away would leave the copy good.
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
 SESSION_COOKIE_AGE = 7 * 86_400
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HUB.environment == "production"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HUB.only_https
 SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "hub_session", "hub_csrf"
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 LOGIN_URL, LOGIN_REDIRECT_URL = "/login", "/account"

@@ -99,6 +99,8 @@ class Hub:
         self.supervisor.run_once("prepare", self._manage("prepare"))
         for service in self._programs():
             self.supervisor.launch(service)
+        for warning in self.env.oddities():
+            say(f"warning: {warning}")
         say(f"Analytics Hub is ready at {self.address} (data in {self.data_dir}; Ctrl-C stops it)")
         if self.demo:
             self.supervisor.run_once("demo", self._manage("demo", inherit=True))

@@ -14,10 +14,27 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from apps.common import deadline, ids, logs
 from apps.common.accounting import Accountant
 from apps.common.address import client_address, was_https
+from apps.common.errors import ApiError
 from apps.common.exceptions import answer
 
 # Probes come by address, not by name, and learn nothing about the host.
 _PROBES = frozenset({"/health", "/ready"})
+# Over plain HTTP these are answered all the same, whatever HTTPS_ONLY says.
+_INSIDE = frozenset({*_PROBES, "/metrics"})
+_CREDENTIALS = ("HTTP_AUTHORIZATION", "HTTP_X_API_KEY")
+
+# On every answer that has none of its own. Pages bring their own content policy (apps.common.pages).
+_HEADERS = (
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "same-origin"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("X-Frame-Options", "DENY"),
+    (
+        "Permissions-Policy",
+        "accelerometer=(), camera=(), geolocation=(), gyroscope=(), magnetometer=(), microphone=(), payment=(), usb=()",
+    ),
+)
 
 
 class EdgeMiddleware:
@@ -29,6 +46,7 @@ class EdgeMiddleware:
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
         self.any_host = "*" in settings.ALLOWED_HOSTS
+        self.only_https = settings.HUB.only_https
         self.accountant = Accountant()
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
@@ -50,12 +68,18 @@ class EdgeMiddleware:
 
     def _complete(self, request: HttpRequest, response: HttpResponseBase, request_id: str) -> None:
         response["X-Request-ID"] = request_id
+        for name, value in _HEADERS:
+            if name not in response.headers:
+                response.headers[name] = value
         for name, value in getattr(request, "hub_headers", {}).items():
             response[name] = value
         if isinstance(response, HttpResponse) and response.status_code != 304 and "Content-Length" not in response:
             response["Content-Length"] = str(len(response.content))
 
     def _refusal(self, request: HttpRequest) -> HttpResponseBase | None:
+        if self.only_https and request.META["wsgi.url_scheme"] != "https" and not _may_be_plain(request):
+            message = "This hub answers over HTTPS only. Send the request to the https:// address."
+            return answer(ApiError(1200, message), request)
         if self.any_host or request.path in _PROBES:
             return None
         try:
@@ -79,3 +103,13 @@ class EdgeMiddleware:
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse:
         return answer(exception, request)
+
+
+def _may_be_plain(request: HttpRequest) -> bool:
+    """Whether a request over plain HTTP is answered, or redirected, when HTTPS_ONLY is on.
+
+    A redirect would lose a body, and would hide from whoever sends credentials in the clear that they do so.
+    """
+    if request.path in _INSIDE:
+        return True
+    return request.method in ("GET", "HEAD") and not any(name in request.META for name in _CREDENTIALS)
