@@ -94,12 +94,11 @@ def _edge(earliest: datetime, kept_days: int | None, floor: datetime | None) -> 
     divide them alike.
     """
     now = datetime.now(UTC)
-    edges = [kept_from("span", now)]
+    everyones = kept_from("span", now)
     if floor is not None:
-        edges.append(floor)
-    if kept_days is not None:
-        edges.append(now - timedelta(days=kept_days))
-    if earliest >= max(edges):
+        everyones = max(everyones, floor)
+    edge = everyones if kept_days is None else max(everyones, now - timedelta(days=kept_days))
+    if earliest >= edge:
         return ()
     kept = sorted((rollup.name, getattr(settings.HUB, rollup.retention)) for rollup in ROLLUPS.values())
-    return next_minute(now), max(edges[:2]), kept_days, settings.HUB.raw_retention_days, kept
+    return next_minute(now), everyones, kept_days, kept
