@@ -21,7 +21,7 @@ from apps.orgs import audit
 from apps.orgs.access import PUBLIC, Principal, require_permission
 from apps.orgs.authentication import CHALLENGE, authenticate_request
 from apps.orgs.projects import span_buckets
-from apps.orgs.span_limits import ask_for_spans
+from apps.orgs.span_limits import ask_for_spans, settle
 
 V = TypeVar("V", bound=Callable[..., Any])
 
@@ -51,13 +51,28 @@ def admit(
     """
     principal = principal_of(request)
     if not hasattr(request, "hub_headers"):
-        limited = span_buckets(principal) if spans and permission in principal.permissions else {}
+        limited = span_buckets(principal) if spans else {}
         if limited:
             ask_for_spans(request, principal, limited)
         else:
             _charge(request, principal, bucket, look_up)
-    require(request, principal, permission)
+    try:
+        require(request, principal, permission)
+    except ApiError:
+        settle(request)
+        raise
     return principal
+
+
+def charge_known(request: HttpRequest) -> None:
+    """Charge a caller that has made itself known with a request that gets no further, such as a wrong method.
+
+    Raises:
+        ApiError: 1500.
+    """
+    known: Principal | None = getattr(request, "hub_principal", None)
+    if known is not None and not hasattr(request, "hub_headers"):
+        _charge(request, known, None, None)
 
 
 def principal_of(request: HttpRequest) -> Principal:
@@ -134,6 +149,7 @@ class HasPermission(BasePermission):
         method = request.method or "GET"
         # DRF gives every view an OPTIONS of its own, which says nothing here.
         if method == "OPTIONS" or method.lower() not in view.http_method_names or not hasattr(view, method.lower()):
+            charge_known(request._request)
             raise MethodNotAllowed(method)
         needed = needed_permission(view, method)
         if needed != PUBLIC:

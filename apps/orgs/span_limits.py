@@ -45,7 +45,7 @@ def ask_for_spans(request: HttpRequest, principal: Principal, limited: Mapping[i
 
 
 def _tell(request: HttpRequest, verdict: Verdict, projects: Mapping[str, str] | None = None) -> None:
-    request.hub_headers = verdict.headers()  # type: ignore[attr-defined]
+    request.hub_headers = verdict.standing()  # type: ignore[attr-defined]
     if not verdict.allowed:
         project = (projects or {}).get(verdict.bucket.key)
         raise refusal(verdict, **({"project": project} if project else {}))
@@ -62,17 +62,22 @@ def charging(request: HttpRequest) -> Iterator[Charge]:
     """
 
     def charge(parts: Iterable[tuple[IngestProject, int]]) -> None:
-        owed = _settle(request)
+        owed = _owed(request)
         if owed is not None:
             _charge(request, owed, parts)
 
     try:
         yield charge
     finally:
-        owed = _settle(request)
-        if owed is not None and owed.own:
-            verdict, _ = take(owed.own)
-            request.hub_headers = verdict.standing()  # type: ignore[attr-defined]
+        settle(request)
+
+
+def settle(request: HttpRequest) -> None:
+    """Charge the token of a request that ends here, if it is still owed."""
+    owed = _owed(request)
+    if owed is not None and owed.own:
+        verdict, _ = take(owed.own)
+        request.hub_headers = verdict.standing()  # type: ignore[attr-defined]
 
 
 def _charge(request: HttpRequest, owed: _Owed, parts: Iterable[tuple[IngestProject, int]]) -> None:
@@ -88,7 +93,7 @@ def _charge(request: HttpRequest, owed: _Owed, parts: Iterable[tuple[IngestProje
         _tell(request, verdict, slugs)
 
 
-def _settle(request: HttpRequest) -> _Owed | None:
+def _owed(request: HttpRequest) -> _Owed | None:
     """What is owed, once."""
     owed: _Owed | None = getattr(request, "hub_owed", None)
     request.hub_owed = None  # type: ignore[attr-defined]
