@@ -24,6 +24,7 @@ TRUSTED_PROXIES = parse_networks(HUB.trusted_proxies)
 METRICS_ALLOWED = parse_networks(HUB.metrics_allowed)
 
 INSTALLED_APPS = [
+    "apps.orgs.adminapp.HubAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("apps.common.api")),
     path("", include("apps.orgs.pages.urls")),
     path("", include("apps.orgs.api")),
+    path("admin/", admin.site.urls),
     path("", include("apps.ingest.api")),
     path("", include("apps.metrics.api")),
 ]

@@ -190,6 +190,15 @@ def revoke(text: str, actor: Actor) -> bool:
     return True
 
 
+@transaction.atomic
+def end(sign_in: SignIn, actor: Actor) -> None:
+    """End a family, as an administrator does; a second time changes nothing."""
+    present = SignIn.objects.select_for_update(of=("self",)).select_related("user").get(pk=sign_in.pk)
+    if present.revoked_at is None:
+        _end(present, "administrator")
+        _tell(actor, "token.revoke", present)
+
+
 def living(claims: Claims) -> User | None:
     """The active user of an access token whose family goes on."""
     family = SignIn.objects.select_related("user").filter(pk=claims.sign_in_id, user_id=claims.user_id, revoked_at=None)

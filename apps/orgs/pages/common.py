@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.conf import settings
-from django.forms import Form
+from django.forms import BaseForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -78,7 +78,7 @@ def take_try(request: HttpRequest) -> Verdict:
     return verdict
 
 
-def out_of_tries(request: HttpRequest, form: Form) -> bool:
+def out_of_tries(request: HttpRequest, form: BaseForm) -> bool:
     """Charge a try; where none is left, the form says so."""
     verdict = take_try(request)
     if not verdict.allowed:
@@ -89,7 +89,7 @@ def out_of_tries(request: HttpRequest, form: Form) -> bool:
     return not verdict.allowed
 
 
-def add_refusal(form: Form, error: ApiError, fields: Mapping[str, str]) -> None:
+def add_refusal(form: BaseForm, error: ApiError, fields: Mapping[str, str]) -> None:
     """What a service refused, at the form's fields.
 
     Args:
@@ -104,7 +104,7 @@ def add_refusal(form: Form, error: ApiError, fields: Mapping[str, str]) -> None:
             form.add_error(name, message)
 
 
-def form_page(request: HttpRequest, template: str, form: Form, status: int = 0, **context: Any) -> HttpResponse:
+def form_page(request: HttpRequest, template: str, form: BaseForm, status: int = 0, **context: Any) -> HttpResponse:
     """A page around a form: 200, or 400 where something is wrong with what was sent."""
     status = status or (400 if form.errors else 200)
     return render(request, template, {"form": form, **context}, status=status)

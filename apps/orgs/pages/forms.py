@@ -11,7 +11,7 @@ RULES = "At least 10 characters; no common password, not only digits, and not li
 
 def _password(label: str, autocomplete: str, **options: Any) -> forms.CharField:
     widget = forms.PasswordInput(attrs={"autocomplete": autocomplete, **options.pop("attrs", {})})
-    return forms.CharField(label=label, strip=False, widget=widget, **options)
+    return forms.CharField(label=label, strip=False, max_length=1024, widget=widget, **options)
 
 
 class SignInForm(forms.Form):
@@ -23,7 +23,7 @@ class SignInForm(forms.Form):
     password = _password("Password", "current-password")
 
 
-class _TwiceForm(forms.Form):
+class TwiceForm(forms.Form):
     """A new password is typed twice."""
 
     password = _password("New password", "new-password", help_text=RULES)
@@ -36,14 +36,14 @@ class _TwiceForm(forms.Form):
         return cleaned
 
 
-class PasswordForm(_TwiceForm):
+class PasswordForm(TwiceForm):
     """The present password and the next."""
 
     current = _password("Present password", "current-password", attrs={"autofocus": True})
     field_order = ["current", "password", "again"]
 
 
-class NewPersonForm(_TwiceForm):
+class NewPersonForm(TwiceForm):
     """Who accepts an invitation and has no account."""
 
     name = forms.CharField(

@@ -27,6 +27,13 @@ def root(request: HttpRequest) -> HttpResponse:
     return redirect(settings.LOGIN_REDIRECT_URL if request.user.is_authenticated else settings.LOGIN_URL)
 
 
+@requires(GET=PUBLIC)
+@methods("GET", "HEAD")
+def administration(request: HttpRequest) -> HttpResponse:
+    """The admin's address as people type it."""
+    return redirect("/admin/")
+
+
 @requires(GET=PUBLIC, POST=PUBLIC)
 @sensitive_post_parameters("password")
 @methods("GET", "HEAD", "POST")

@@ -13,5 +13,6 @@ urlpatterns: list[URLPattern] = [
     path("account", account.account, name="account"),
     path("account/organization", account.choose_organization, name="choose-organization"),
     path("account/password", password.change_password, name="change-password"),
+    path("admin", sign_in.administration),
     path("invitations/<str:token>", invitations.invitation, name="invitation"),
 ]

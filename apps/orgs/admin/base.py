@@ -1,0 +1,231 @@
+"""What the admin's pages share: every change is a service's, refusals are said in the form, nobody counts large tables.
+
+A form is rehearsed before it is taken: the service runs in a savepoint that is rolled back, so that what it refuses is
+said at the form's fields; then it runs in earnest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.db import models, transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.functional import cached_property
+
+from apps.common.errors import ApiError
+from apps.orgs.audit import Actor, actor_of
+from apps.orgs.pages.common import add_refusal
+
+if TYPE_CHECKING:  # generic for the type checker alone
+    ModelAdmin = admin.ModelAdmin[Any]
+    ModelForm = forms.ModelForm[Any]
+    TabularInline = admin.TabularInline[Any, Any]
+    AnyPaginator = Paginator[Any]
+else:
+    ModelAdmin, ModelForm, TabularInline, AnyPaginator = (
+        admin.ModelAdmin,
+        forms.ModelForm,
+        admin.TabularInline,
+        Paginator,
+    )
+
+MOST_COUNTED = 2_000
+
+
+class BoundedPaginator(AnyPaginator):
+    """Counts to a bound: a table of millions is not walked to say how many pages there are."""
+
+    @cached_property
+    def count(self) -> int:
+        rows: Any = self.object_list
+        return int(rows.order_by().values("pk")[:MOST_COUNTED].count())
+
+
+class SuperusersChange(ModelAdmin):
+    """Who may what: superusers everything that the page offers, staff only look."""
+
+    offers: ClassVar[frozenset[str]] = frozenset()  # of add, change, delete
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_view_permission(request, obj)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return "add" in self.offers and _superuser(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return "change" in self.offers and _superuser(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return "delete" in self.offers and _superuser(request)
+
+    def has_superuser_permission(self, request: HttpRequest) -> bool:
+        """For actions: `@admin.action(permissions=["superuser"])`."""
+        return _superuser(request)
+
+
+def _superuser(request: HttpRequest) -> bool:
+    return bool(request.user.is_active and request.user.is_superuser)
+
+
+class ServiceForm(ModelForm):
+    """A form whose data a service has rehearsed."""
+
+    rehearse: ClassVar[Callable[[ServiceForm], None]]
+
+    def _post_clean(self) -> None:
+        super()._post_clean()  # type: ignore[misc]
+        if self.errors:
+            return
+        try:
+            with transaction.atomic():
+                type(self).rehearse(self)
+                transaction.set_rollback(True)
+        except ApiError as error:
+            add_refusal(self, error, {name: name for name in self.fields})
+
+
+class ServiceAdmin(SuperusersChange):
+    """A page whose writing is done by services and recorded by them."""
+
+    form = ServiceForm
+    plural: ClassVar[str] = ""
+    object_type: ClassVar[str] = ""  # as the audit log calls it
+    show_full_result_count = False
+    list_per_page = 50
+    save_on_top = False
+    view_on_site = False
+
+    # What a page with `offers` writes.
+
+    def make(self, actor: Actor, data: dict[str, Any]) -> Any:
+        """Call the service that makes one."""
+        raise PermissionDenied
+
+    def alter(self, actor: Actor, present: Any, data: dict[str, Any]) -> Any:
+        """Call the service that changes one."""
+        raise PermissionDenied
+
+    def end(self, actor: Actor, present: Any) -> None:
+        """Call the service that removes one."""
+        raise PermissionDenied
+
+    def _write(self, request: HttpRequest, form: Any, change: bool) -> Any:
+        actor = actor_of(request)
+        if not change:
+            return self.make(actor, form.cleaned_data)
+        present = self.model._default_manager.get(pk=form.instance.pk)  # the form has written over its own
+        return self.alter(actor, present, {name: form.cleaned_data[name] for name in form.changed_data})
+
+    # How Django's admin comes to call them.
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        made: Any = super().get_form(request, obj, change=change, **kwargs)
+        made.rehearse = lambda form: self._write(request, form, change)
+        return made
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        saved = self._write(request, form, change)
+        obj.pk = saved.pk
+        obj._state.adding = False
+        obj.refresh_from_db()
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """The services have saved what belongs to it."""
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        self.end(actor_of(request), obj)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Without deletion in bulk: it would go past the services."""
+        return {name: action for name, action in super().get_actions(request).items() if name != "delete_selected"}
+
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
+    ) -> Any:
+        return self._said(
+            request, lambda: super(ServiceAdmin, self).changeform_view(request, object_id, form_url, extra_context)
+        )
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
+        return self._said(request, lambda: super(ServiceAdmin, self).delete_view(request, object_id, extra_context))
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        titled = {"title": self.plural, **(extra_context or {})}
+        return self._said(request, lambda: super(ServiceAdmin, self).changelist_view(request, titled))
+
+    def _said(self, request: HttpRequest, view: Callable[[], Any]) -> Any:
+        """What a service refuses in spite of the rehearsal (somebody was quicker) is said on the page again."""
+        try:
+            return view()
+        except ApiError as error:
+            if request.method != "POST":
+                raise
+            messages.error(request, error.message)
+            return HttpResponseRedirect(request.get_full_path())
+
+    # The audit log is the history.
+
+    def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> list[Any]:
+        return []
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        return redirect(f"{reverse('admin:orgs_auditentry_changelist')}?object={self.object_type}:{object_id}")
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any: ...
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any: ...
+
+    def log_deletion(self, request: HttpRequest, obj: Any, object_repr: str) -> Any: ...
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any: ...
+
+
+def each(request: HttpRequest, chosen: Iterable[models.Model], act: Callable[[Any], None], done: str) -> None:
+    """Do something to each chosen object, each on its own, and say what became of it."""
+    count = 0
+    for one in chosen:
+        try:
+            act(one)
+        except ApiError as error:
+            messages.error(request, f"{one}: {error.message}")
+        else:
+            count += 1
+    if count:
+        messages.success(request, f"{done}: {count}.")
+
+
+def shown_once(
+    request: HttpRequest, admin_site: Any, title: str, secrets: list[tuple[str, str]], back: str
+) -> HttpResponse:
+    """A page with texts that are stored nowhere, not even in a message on its way to the next page."""
+    context = {**admin_site.each_context(request), "title": title, "secrets": secrets, "back": back}
+    response = render(request, "admin/shown_once.html", context)
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+class ReadOnlyInline(TabularInline):
+    """What belongs to an object, with the way to its own page."""
+
+    extra = 0
+    show_change_link = True
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_view_permission(request, obj)

@@ -1,0 +1,37 @@
+"""Projects and what holds in them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from apps.orgs.admin.base import ServiceAdmin
+from apps.orgs.audit import Actor
+from apps.orgs.models import Project
+from apps.orgs.services import ANYTHING, project_create, project_update
+
+_SETTINGS = ("raw_retention_days", "content_retention_days", "store_content", "redact_patterns", "redact_custom")
+
+
+@admin.register(Project)
+class ProjectAdmin(ServiceAdmin):
+    plural, object_type = "Projects", "project"
+    offers = frozenset({"add", "change"})
+    list_display = ("slug", "organization", "name", "store_content", "spans_per_minute", "created_at")
+    list_select_related = ("organization",)
+    list_filter = ("store_content",)
+    search_fields = ("slug", "name", "organization__slug")
+    ordering = ("organization__slug", "slug")
+    autocomplete_fields = ("organization",)
+    fields = ("organization", "slug", "name", *_SETTINGS, "spans_per_minute")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return ("organization", "slug") if obj else ()
+
+    def make(self, actor: Actor, data: dict[str, Any]) -> Project:
+        return project_create(actor=actor, by=ANYTHING, **data)
+
+    def alter(self, actor: Actor, present: Any, data: dict[str, Any]) -> Project:
+        return project_update(actor=actor, by=ANYTHING, project=present, **data)
