@@ -95,7 +95,7 @@ def _create_service_user() -> None:
         program = shutil.which(command[0], path=_SYSTEM_PATH)
         if program is None:
             continue
-        done = subprocess.run([program, *command[1:]], capture_output=True, check=False)  # noqa: S603
+        done = subprocess.run([program, *command[1:]], capture_output=True, check=False)  # noqa: S603 - useradd and the like
         if done.returncode == 0:
             return
 

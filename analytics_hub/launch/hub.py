@@ -48,7 +48,7 @@ class Hub:
 
     @property
     def address(self) -> str:
-        return f"http://{'127.0.0.1' if self.env.app_host in ('0.0.0.0', '') else self.env.app_host}:{self.port}"  # noqa: S104
+        return f"http://{'127.0.0.1' if self.env.app_host in ('0.0.0.0', '') else self.env.app_host}:{self.port}"  # noqa: S104 - compared with, not bound to
 
     def run(self) -> None:
         """Start everything, stay until the end is asked for, stop everything.

@@ -147,7 +147,7 @@ class Postgres:
             *("--builtin-locale", "C.UTF-8", "--locale", "C"),
             *(["--no-sync"] if self.settings.get("fsync") == "off" else []),
         ]
-        done = subprocess.run(  # noqa: S603
+        done = subprocess.run(  # noqa: S603 - initdb, by its own path
             command,
             env=minimal_environment(folder.parent),
             cwd=folder.parent,

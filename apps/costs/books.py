@@ -30,18 +30,18 @@ KINDS: dict[str, dict[str, str]] = {
     "input_audio": _tokens("input", modality="audio"),
     "input_image": _tokens("input", modality="image"),
     "input_video": _tokens("input", modality="video"),
-    "cached": _tokens("input", modality="text", token_type="cache_read"),  # noqa: S106
-    "cached_audio": _tokens("input", modality="audio", token_type="cache_read"),  # noqa: S106
-    "cached_image": _tokens("input", modality="image", token_type="cache_read"),  # noqa: S106
-    "cache_write": _tokens("input", modality="text", token_type="cache_write"),  # noqa: S106
-    "cache_write_5m": _tokens("input", modality="text", token_type="cache_write", cache_ttl="5m"),  # noqa: S106
-    "cache_write_1h": _tokens("input", modality="text", token_type="cache_write", cache_ttl="1h"),  # noqa: S106
+    "cached": _tokens("input", modality="text", token_type="cache_read"),
+    "cached_audio": _tokens("input", modality="audio", token_type="cache_read"),
+    "cached_image": _tokens("input", modality="image", token_type="cache_read"),
+    "cache_write": _tokens("input", modality="text", token_type="cache_write"),
+    "cache_write_5m": _tokens("input", modality="text", token_type="cache_write", cache_ttl="5m"),
+    "cache_write_1h": _tokens("input", modality="text", token_type="cache_write", cache_ttl="1h"),
     "output": _tokens("output", modality="text"),
     "output_audio": _tokens("output", modality="audio"),
     "output_image": _tokens("output", modality="image"),
     "output_video": _tokens("output", modality="video"),
-    "reasoning": _tokens("output", modality="text", token_type="reasoning"),  # noqa: S106
-    "citation": _tokens("output", modality="text", token_type="citation"),  # noqa: S106
+    "reasoning": _tokens("output", modality="text", token_type="reasoning"),
+    "citation": _tokens("output", modality="text", token_type="citation"),
     "audio_seconds": {"family": "durations", "modality": "audio"},
     "input_audio_seconds": {"family": "durations", "direction": "input", "modality": "audio"},
     "output_audio_seconds": {"family": "durations", "direction": "output", "modality": "audio"},
