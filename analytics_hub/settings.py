@@ -134,10 +134,22 @@ WHITENOISE_USE_FINDERS = True
 PROCESS = os.environ.get("HUB_PROCESS", "")
 
 
+def web_limits(seconds: int) -> list[str]:
+    """How long a statement of a web process may take, and wait for a lock: well before, so that one is not the other.
+
+    Questions about metrics set the time that remains of their request (apps.common.deadline) on top.
+    """
+    if PROCESS != "web":
+        return []
+    return [f"-c statement_timeout={seconds * 1000}", f"-c lock_timeout={seconds * 1000 // 3}"]
+
+
 def _database_options(query: str) -> dict[str, Any]:
     options: dict[str, Any] = {"application_name": f"analytics-hub{'-' if PROCESS else ''}{PROCESS}"}
+    given = dict(parse_qsl(query))
     # The planner's estimates for many-way joins over partitions are far off: compiling such plans took seconds.
-    options.update({"connect_timeout": 5, "options": "-c jit=off", **dict(parse_qsl(query))})
+    session = ["-c jit=off", *web_limits(HUB.request_timeout_seconds), given.pop("options", "")]
+    options.update({"connect_timeout": 5, **given, "options": " ".join(filter(None, session))})
     if PROCESS == "web":
         # Only here: Celery closes the connection after each task, and a prefork child must not inherit a pool.
         low, high = HUB.database_min_connections, HUB.database_max_connections

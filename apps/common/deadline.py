@@ -85,8 +85,3 @@ def guard_connection(connection: BaseDatabaseWrapper, **_: Any) -> None:
     """For the signal `connection_created`."""
     if guard_statement not in connection.execute_wrappers:
         connection.execute_wrappers.append(guard_statement)
-
-
-def connection_options(seconds: int) -> str:
-    """libpq options of a web process: ORM statements end with a request's time, and waits for locks well before."""
-    return f"-c statement_timeout={seconds * 1000} -c lock_timeout={max(1, seconds * 1000 // 3)}"
