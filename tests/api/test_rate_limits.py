@@ -13,7 +13,7 @@ from django.http import StreamingHttpResponse
 from django.test import RequestFactory
 from django.utils import timezone
 
-from apps.common import valkey
+from apps.common import telemetry, valkey
 from apps.common.errors import ApiError
 from apps.common.limits import Bucket
 from apps.common.local_limits import local_buckets
@@ -237,3 +237,16 @@ def test_without_valkey_requests_are_limited_in_the_process(world: World, settin
     assert [one.status_code == 429 for one in answers] == [False] * share + [True] * (7 - share)
     assert answers[0]["X-RateLimit-Remaining"] == str(share - 1)
     valkey.forget()
+
+
+@pytest.mark.django_db
+def test_refusals_are_counted_by_the_buckets_name(world: World) -> None:
+    def counted() -> float:
+        return float(telemetry.rate_limit_exceeded.labels("requests")._value.get())
+
+    own_figures(world, "requests:viewer", 1, 1)
+    _, viewer = world.new_key()
+    before = counted()
+    for _ in range(3):
+        world.get(f"{SERIES}/query", key=viewer)
+    assert counted() == before + 2

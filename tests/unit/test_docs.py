@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from apps.common import valkey
 from apps.common.errors import CATALOGUE
+from apps.common.local_limits import MAX_BUCKETS
 from apps.costs.pricing import REASONS, Usage, price
 from apps.costs.providers import normalise_provider
+from apps.orgs.tiers import ENDPOINT_FIGURES, REFRESH_FIGURES, ROLE_FIGURES, SIGN_IN_FIGURES
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
 NOON_US = 1_793_880_000_000_000
@@ -54,3 +57,17 @@ def test_the_catalogue_of_errors() -> None:
     assert rows == [
         [str(entry.code), entry.name, entry.category, entry.statuses, entry.meaning] for entry in CATALOGUE.values()
     ]
+
+
+def test_the_figures_of_rate_limits() -> None:
+    shown = tables("limits.md")
+    for heading, figures in (("role", ROLE_FIGURES), ("bucket", ENDPOINT_FIGURES)):
+        rows = {name: (int(per_minute), int(burst)) for name, per_minute, burst in shown[heading]}
+        assert rows == figures
+    text = (DOCS / "limits.md").read_text(encoding="utf-8")
+    assert f"together: {SIGN_IN_FIGURES[0]} tries a minute" in text
+    assert f"tokens: {REFRESH_FIGURES[0]} a minute" in text
+    assert SIGN_IN_FIGURES[0] == SIGN_IN_FIGURES[1]
+    assert f"waited for {valkey.TIMEOUT_SECONDS:g} seconds" in text
+    assert (valkey.FAILURES, valkey.RETRY_SECONDS, valkey.SUCCESSES) == (3, 2.0, 3)
+    assert f"{MAX_BUCKETS:,} such buckets" in text
