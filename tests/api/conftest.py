@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
+from unittest import mock
 
 import pytest
 from pytest_django import DjangoDbBlocker
@@ -30,7 +31,9 @@ def stage(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator
     from tests.support.callers import set_the_stage
     from tests.support.world import make_world
 
-    with django_db_blocker.unblock(), transaction.atomic():
+    # Spans are acknowledged once they are committed; here they are taken back at the end like everything else.
+    inside = mock.patch("apps.traces.writer._refuse_outer_transaction")
+    with django_db_blocker.unblock(), inside, transaction.atomic():
         yield set_the_stage(make_world())
         transaction.set_rollback(True)
     forget_keys()
