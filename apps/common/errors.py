@@ -27,7 +27,8 @@ class ErrorCode:
 
 
 CATEGORY_ADVICE = {
-    "AUTHENTICATION": "Send a valid API key: `Authorization: Bearer ah_...` or `X-API-Key: ah_...`.",
+    "AUTHENTICATION": "Send a valid API key (`Authorization: Bearer ah_...` or `X-API-Key: ah_...`) or an access token "
+    "from `POST /api/v1/auth/token`.",
     "AUTHORIZATION": "Ask an administrator of the organization for the permission, or use another key.",
     "VALIDATION": "Mend the request; the same one will fail again.",
     "NOT_FOUND": "Check the address and the ids in it. What belongs to another organization does not exist for you.",
@@ -41,8 +42,11 @@ CATEGORY_ADVICE = {
 # Further statuses, and advice where the category's does not fit.
 _ALSO = {1200: (405, 415), 1205: (413,)}
 _ADVICE = {
-    1002: "Make a new key; an expired one cannot be extended.",
-    1101: "Use a key of that project or of the whole organization.",
+    1001: "Exchange the refresh token or sign in again. A refresh token is good for one exchange.",
+    1002: "Exchange the refresh token or sign in again; make a new key, since an expired one cannot be extended.",
+    1003: "Check the key: `ah_`, 16 digits, `_`, 64 digits. It may have been revoked or rotated.",
+    1101: "Use a membership or key that covers that project or the whole organization.",
+    1102: "Use the key from one of its networks; with a session, send the page's CSRF token in X-CSRFToken.",
     1202: "Names and values are listed in `details` where there are few; the message names the nearest known one.",
     1204: "Use a range with start before end, no longer than the interval allows; the message says which would fit.",
     1205: "Ask for fewer rows, metrics or buckets, or send a smaller body; the message names the limit.",
