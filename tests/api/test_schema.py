@@ -71,9 +71,12 @@ _turns = count()
 asked: Counter[str] = Counter()
 
 
-@pytest.fixture(scope="module", autouse=True)
-def connection_stays() -> Iterator[None]:
-    """The server's entry point closes connections between requests; here they are in the test's transaction."""
+@pytest.fixture(autouse=True)
+def connection_stays(stage: Stage) -> Iterator[None]:
+    """The server's entry point closes connections between requests; here they are in the test's transaction.
+
+    Django's test client, which sets the stage, connects the signals anew.
+    """
     ends = (request_started, request_finished)
     for signal in ends:
         signal.disconnect(close_old_connections)
