@@ -100,7 +100,7 @@ class Hub:
         for service in self._programs():
             self.supervisor.launch(service)
         for warning in self.env.oddities():
-            say(f"warning: {warning}")
+            say(f"WARNING: {warning}")
         say(f"Analytics Hub is ready at {self.address} (data in {self.data_dir}; Ctrl-C stops it)")
         if self.demo:
             self.supervisor.run_once("demo", self._manage("demo", inherit=True))

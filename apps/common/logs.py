@@ -30,11 +30,13 @@ LONGEST = 20_000
 
 
 def caller_of(request: HttpRequest) -> tuple[str, str]:
-    """The name of who asks and the organization's slug, as far as the door has found out by now."""
+    """The name of who asks and the organization's slug, as far as anybody has found out by now."""
     principal = getattr(request, "hub_principal", None)
-    if principal is None:
-        return "", ""
-    return principal.name, principal.organization_slug
+    if principal is not None:
+        return principal.name, principal.organization_slug
+    # Where Django keeps the user of a page once it is known; `request.user` would look it up in the database.
+    user = getattr(request, "_cached_user", None)
+    return (user.get_username(), "") if user is not None and user.is_authenticated else ("", "")
 
 
 def told(text: str) -> str:

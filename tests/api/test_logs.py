@@ -157,6 +157,15 @@ def test_a_request_says_who_asked_for_whom(lines: Lines, world: World, everythin
     assert world.wide_key not in lines.stream.getvalue()
 
 
+def test_a_page_says_who_was_signed_in(lines: Lines, world: World, everything: None) -> None:
+    web = Client()
+    assert web.get("/account").status_code == 302
+    assert lines.of("hub.access")["user"] == ""
+    web.force_login(world.ada)
+    assert web.get("/account").status_code == 200
+    assert lines.all[-1]["user"] == "ada@acme.example"
+
+
 def test_quick_requests_leave_no_line(lines: Lines, web: Client) -> None:
     assert web.get("/health").status_code == 200
     assert web.get(f"/{SECRET}").status_code == 404

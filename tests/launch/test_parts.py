@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from analytics_hub.env import Env
 from analytics_hub.launch import folders
 from analytics_hub.launch.account import Account, LaunchError, can_traverse, server_account
-from analytics_hub.launch.hub import kept_passwords
+from analytics_hub.launch.hub import Hub, kept_passwords
 from analytics_hub.launch.lock import FolderLock
 from manage import data_dir_option
 
@@ -84,3 +85,13 @@ def test_the_lock_is_one_hubs_at_a_time_and_names_it(tmp_path: Path) -> None:
 )
 def test_the_data_folder_is_read_before_the_settings(arguments: list[str], expected: str | None) -> None:
     assert data_dir_option(arguments) == expected
+
+
+def test_the_counts_of_an_earlier_run_are_removed(tmp_path: Path) -> None:
+    hub = Hub(Env(hub_data_dir=tmp_path), 8000, demo=False)
+    counts = tmp_path / "metrics"
+    for _ in range(2):
+        hub._clear_counts()
+        assert not list(counts.iterdir())
+        assert stat.S_IMODE(counts.stat().st_mode) == 0o700
+        (counts / "counter_1.db").touch()
