@@ -115,10 +115,23 @@ def paginate(request: HttpRequest | Request, rows: models.QuerySet[M], order: Or
     order = order or Order()
     page = asked(request, order)
     total = rows.order_by().count() if page.include_total else None
-    sign = "-" if order.descending else ""
-    ordered = _behind(rows, order, page.after).order_by(*(sign + column for column in order.columns))
-    found = list(ordered[: page.limit + 1])
+    found = list(behind(rows, order, page.after)[: page.limit + 1])
     return finish(page, found, lambda row: [getattr(row, column) for column in order.columns], total)
+
+
+def behind(rows: models.QuerySet[M], order: Order, after: tuple[Value, ...] | None) -> models.QuerySet[M]:
+    """The rows in order, behind the one with these sort values."""
+    sign = "-" if order.descending else ""
+    ordered = rows.order_by(*(sign + column for column in order.columns))
+    if after is None:
+        return ordered
+    beyond, within = ("lt", "lte") if order.descending else ("gt", "gte")
+    if len(after) == 1:
+        return ordered.filter(**{f"id__{beyond}": after[0]})
+    # A range that an index on (column, id) serves, less what of the last value was on the page before.
+    column, (value, last) = order.column, after
+    seen = {column: value, f"id__{'gte' if order.descending else 'lte'}": last}
+    return ordered.filter(**{f"{column}__{within}": value}).exclude(**seen)
 
 
 def finish(
@@ -137,18 +150,6 @@ def finish(
 def answer_of(name: str, row: type[serializers.Serializer[Any]]) -> serializers.Serializer[Any]:
     """How a page of such rows is documented."""
     return inline_serializer(name, {"data": row(many=True), "pagination": Pagination()})
-
-
-def _behind(rows: models.QuerySet[M], order: Order, after: tuple[Value, ...] | None) -> models.QuerySet[M]:
-    if after is None:
-        return rows
-    beyond, within = ("lt", "lte") if order.descending else ("gt", "gte")
-    if len(after) == 1:
-        return rows.filter(**{f"id__{beyond}": after[0]})
-    # A range that an index on (column, id) serves, less what of the last value was on the page before.
-    column, (value, last) = order.column, after
-    seen = {column: value, f"id__{'gte' if order.descending else 'lte'}": last}
-    return rows.filter(**{f"{column}__{within}": value}).exclude(**seen)
 
 
 def _digest(request: HttpRequest, order: Order) -> str:

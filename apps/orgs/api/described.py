@@ -56,7 +56,7 @@ class Me(serializers.Serializer[Any]):
     is_superuser = serializers.BooleanField()
     organization = Named(allow_null=True, help_text="Null where none was named, or the person has none")
     organizations = NamedWithRole(many=True, help_text="What X-Organization may name")
-    role = serializers.ChoiceField(Role.values, allow_null=True, help_text="Null for a key with a list of permissions")
+    role = serializers.ChoiceField(Role.choices, allow_null=True, help_text="Null for a key with a list of permissions")
     permissions = serializers.ListField(child=serializers.CharField())
     all_projects = serializers.BooleanField()
     projects = Named(many=True)
