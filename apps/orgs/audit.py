@@ -211,16 +211,14 @@ def denied(
         logger.exception("%s of request %s could not be written to the audit log", action, request_id(plain))
 
 
-def refusal(
-    request: HttpRequest, error: ApiError, *, actor: Actor | None = None, organization_id: int | None = None
-) -> None:
+def refusal(request: HttpRequest, error: ApiError) -> None:
     """Write down a denial (1100, 1101, 1102) as it is answered; once a request, whoever sees it first."""
     if getattr(request, "hub_denied", False):
         return
     request.hub_denied = True  # type: ignore[attr-defined]
     details = error.details if isinstance(error.details, Mapping) else {}
     after = {"code": error.entry.code, "message": error.message, **details}
-    denied(request, actor=actor, organization_id=organization_id, after=after)
+    denied(request, after=after)
 
 
 def _insert(

@@ -17,7 +17,7 @@ from rest_framework.request import Request
 from apps.common.address import client_address, parse_address, within
 from apps.common.errors import ApiError
 from apps.common.limits import refusal, take
-from apps.orgs import audit
+from apps.orgs import audit, sessions
 from apps.orgs.access import PUBLIC, Principal, require_permission
 from apps.orgs.authentication import CHALLENGE, authenticate_request
 from apps.orgs.projects import span_buckets
@@ -107,6 +107,8 @@ def require(request: HttpRequest, principal: Principal, permission: str) -> None
         networks = principal.networks
         if networks is not None and not within(parse_address(client_address(request)), networks):
             raise ApiError(1102, "The key may not be used from this address.")
+        if getattr(request, "hub_by_session", False):
+            sessions.require_csrf(request)
         require_permission(principal, permission)
     except ApiError as error:
         if error.entry.category == "AUTHORIZATION":

@@ -119,7 +119,15 @@ def _pair(sign_in: SignIn, refresh: _HubToken) -> Pair:
 
 @transaction.atomic
 def begin(user: User, actor: Actor) -> Pair:
-    """Start a family for a person whose password was right."""
+    """Start a family for a person whose password was right.
+
+    Raises:
+        ApiError: 1001 where the password was changed or the account ended meanwhile; what ended every sign-in then
+            must not have missed this one, so the person's row is locked.
+    """
+    now = User.objects.select_for_update().filter(pk=user.pk, is_active=True).first()
+    if now is None or now.password != user.password:
+        raise bad_token("The password was changed meanwhile. Sign in again.")
     sign_in = SignIn(user=user, address=actor.address)
     refresh = _made(RefreshToken, user.pk, sign_in.pk)
     sign_in.current_jti, sign_in.expires_at = refresh["jti"], timezone.now() + REFRESH_LIFETIME

@@ -299,6 +299,23 @@ def test_a_new_password_or_the_end_of_the_account_ends_every_sign_in(
     assert me(others["access_token"]).status_code == 200
 
 
+@pytest.mark.parametrize("change", [change_by_model, end_by_model])
+def test_no_sign_in_slips_through_while_the_password_changes(
+    world: World, monkeypatch: pytest.MonkeyPatch, change: Any
+) -> None:
+    from apps.orgs.api import sign_in as views
+
+    def overtaken(*_: Any, **__: Any) -> User:
+        """The password was right when it was looked at."""
+        found = User.objects.get(pk=world.ada.pk)
+        change(User.objects.get(pk=world.ada.pk))
+        return found
+
+    monkeypatch.setattr(views, "authenticate", overtaken)
+    assert code(post(TOKEN, {"email": "ada@acme.example", "password": PASSWORD})) == 1001
+    assert not SignIn.objects.exists()
+
+
 def test_an_ordinary_save_or_a_stronger_hash_ends_nothing(world: World) -> None:
     pair = sign_in()
     user = User.objects.get(pk=world.ada.pk)
