@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from django.conf import settings
 
@@ -18,6 +20,16 @@ def pytest_configure(config: pytest.Config) -> None:
     _servers = provide_environment()
     # pytest-django sets Django up only where the settings have been read.
     settings.DATABASES  # noqa: B018
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _patience() -> Iterator[None]:
+    """A machine busy with tests may let Valkey wait for longer than a request would."""
+    from apps.common import valkey  # after Django's settings
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(valkey, "TIMEOUT_SECONDS", 2.0)
+        yield
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

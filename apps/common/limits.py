@@ -6,6 +6,7 @@ While Valkey is away each process keeps buckets of its own (local_limits.py), of
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +15,15 @@ from typing import Any, Final
 from redis.exceptions import NoScriptError, ResponseError
 
 from apps.common import telemetry, valkey
+from apps.common.cells import Expiring
 from apps.common.errors import ApiError
 from apps.common.local_limits import Outcome, local_buckets
 
+logger = logging.getLogger(__name__)
+
 SCRIPT: Final = Path(__file__).with_name("token_bucket.lua").read_text(encoding="utf-8")
 _SHA: Final = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()  # the name Valkey gives it
+_told: Expiring[str, bool] = Expiring(60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +148,9 @@ def run_script(arguments: list[str | int], look_up: str | None = None) -> tuple[
         # The server was restarted or has never seen the script; EVAL makes it known.
         answers[0] = valkey.exchange(("EVAL", SCRIPT, *arguments))[0]
     if isinstance(answers[0], ResponseError):
+        if _told.get("error") is None:
+            _told.put("error", True)
+            logger.warning("the cache server cannot take tokens: %s", answers[0])
         raise valkey.CacheDown(str(answers[0]))
     found: Any = answers[1] if look_up is not None else None
     return tuple(answers[0]), found if isinstance(found, bytes) else None

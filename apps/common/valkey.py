@@ -71,7 +71,7 @@ class _Guard:
             max_connections=MAX_CONNECTIONS,
             socket_connect_timeout=TIMEOUT_SECONDS,
             socket_timeout=TIMEOUT_SECONDS,
-            socket_keepalive=True,
+            **({} if url.startswith("unix:") else {"socket_keepalive": True}),
             retry=Retry(NoBackoff(), 0),
             health_check_interval=0,  # the pool looks at a connection before it gives it away
             protocol=2,

@@ -115,9 +115,17 @@ def test_two_hundred_at_once_against_fifty_tokens() -> None:
     assert hammer(bucket(1, 50), 200, 40) == {True: 50, False: 150}
 
 
-def test_the_local_limiter_is_exact_between_threads(settings: Any) -> None:
+def test_the_local_limiter_is_exact_between_threads(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.VALKEY_URL = ""
     settings.HUB = settings.HUB.model_copy(update={"web_workers": 2})
+    lacking = LocalBuckets._lacking
+
+    def slowly(*arguments: Any) -> int:
+        found = lacking(*arguments)
+        time.sleep(0.001)  # others have their turn between looking and charging
+        return found
+
+    monkeypatch.setattr(LocalBuckets, "_lacking", slowly)
     assert hammer(bucket(1, 50), 200, 40) == {True: 25, False: 175}
 
 
@@ -217,9 +225,19 @@ def test_without_valkey_the_figures_are_shared_between_the_workers(settings: Any
 
 def test_the_local_limiter_forgets_those_who_asked_least_lately() -> None:
     local = LocalBuckets(1, size=3)
-    buckets = [bucket(1, 1, f"b{number}") for number in range(4)]
-    for one in buckets[:3]:
-        assert local.take([(one, 1)])[0] == 1
-    assert local.take([(buckets[3], 1)])[0] == 1
+    buckets = [bucket(1, 2, f"b{number}") for number in range(4)]
+    for place in (0, 1, 2, 0, 3):
+        assert local.take([(buckets[place], 1)])[0] == 1
     assert len(local) == 3
-    assert [local.take([(one, 1)], ask=True)[0] for one in buckets] == [1, 0, 0, 0]
+    assert [local.take([(one, 2)], ask=True)[0] for one in buckets] == [0, 1, 0, 0]
+
+
+def test_a_server_that_cannot_take_tokens_is_told_of_once_and_done_without(caplog: pytest.LogCaptureFixture) -> None:
+    one = bucket(1, 10)
+    limits._told.clear()
+    valkey.call(lambda client: client.set(one.key, "not what we keep", ex=60))
+    verdicts = [take([(one, 1)])[0] for _ in range(3)]
+    assert [(verdict.allowed, verdict.local) for verdict in verdicts] == [(True, True)] * 3
+    assert [record.getMessage()[:36] for record in caplog.records] == ["the cache server cannot take tokens:"]
+    other = bucket(1, 10)
+    assert not take([(other, 1)])[0].local, "that says nothing about other buckets"

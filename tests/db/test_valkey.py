@@ -28,6 +28,7 @@ def own(server: OwnValkey, settings: Any, monkeypatch: pytest.MonkeyPatch) -> It
     """The server of this module, running and empty, asked by a guard without a past."""
     settings.VALKEY_URL = server.url
     monkeypatch.setattr(valkey, "RETRY_SECONDS", 0.3)
+    monkeypatch.setattr(valkey, "TIMEOUT_SECONDS", 0.5)
     valkey.forget()
     yield server
     if server.process.poll() is not None:
@@ -83,9 +84,17 @@ def test_without_a_url_there_is_no_server(settings: Any) -> None:
     valkey.forget()
 
 
+def test_a_socket_file_that_is_not_there_is_a_server_that_is_away(settings: Any) -> None:
+    settings.VALKEY_URL = "unix:///nowhere/valkey.sock"
+    valkey.forget()
+    with pytest.raises(valkey.CacheDown):
+        ping()
+    valkey.forget()
+
+
 def test_a_restarted_server_is_used_at_once_through_connections_of_before(own: OwnValkey) -> None:
     barrier = threading.Barrier(8)
-    in_threads(8, lambda: valkey.call(lambda client: (barrier.wait(), client.ping())))
+    in_threads(8, lambda: valkey.call(lambda client: (client.ping(), barrier.wait())))
     own.kill()
     own.start()
     assert in_threads(8, is_down) == [False] * 8
@@ -115,6 +124,7 @@ def test_a_killed_server_opens_the_breaker_and_its_return_closes_it(
 
 
 def test_while_it_is_open_nobody_is_asked(own: OwnValkey) -> None:
+    valkey._the_guard().breaker.reset_timeout = 600
     own.kill()
     while state() != "open":
         assert is_down()
@@ -145,6 +155,37 @@ def test_an_error_of_the_callers_own_says_nothing_about_the_server(own: OwnValke
             valkey.call(fail)
     assert ping()
     assert state() == "closed"
+
+
+def test_the_callers_own_error_while_the_server_is_tried_is_the_callers(own: OwnValkey) -> None:
+    def fail(client: Redis) -> None:
+        raise ZeroDivisionError
+
+    own.kill()
+    while state() != "open":
+        assert is_down()
+    own.start()
+    await_return()
+    with pytest.raises(ZeroDivisionError):
+        valkey.call(fail)
+    assert state() == "half-open"
+
+
+def test_connections_that_may_be_dead_are_not_tried_one_by_one(own: OwnValkey) -> None:
+    barrier = threading.Barrier(8)
+
+    def hold(client: Redis) -> None:
+        client.ping()
+        barrier.wait()
+
+    in_threads(8, lambda: valkey.call(hold))
+    own.pause()
+    while state() != "open":
+        assert is_down()
+    own.resume()
+    await_return()
+    information = valkey.call(lambda client: client.info("clients"))
+    assert information["connected_clients"] == 1
 
 
 def test_a_server_that_hangs_costs_each_request_one_timeout_until_the_breaker_opens(own: OwnValkey) -> None:

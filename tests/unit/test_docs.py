@@ -68,6 +68,5 @@ def test_the_figures_of_rate_limits() -> None:
     assert f"together: {SIGN_IN_FIGURES[0]} tries a minute" in text
     assert f"tokens: {REFRESH_FIGURES[0]} a minute" in text
     assert SIGN_IN_FIGURES[0] == SIGN_IN_FIGURES[1]
-    assert f"waited for {valkey.TIMEOUT_SECONDS:g} seconds" in text
     assert (valkey.FAILURES, valkey.RETRY_SECONDS, valkey.SUCCESSES) == (3, 2.0, 3)
     assert f"{MAX_BUCKETS:,} such buckets" in text
