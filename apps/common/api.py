@@ -7,7 +7,6 @@ from collections.abc import Callable
 from django.http import HttpResponseBase
 from django.urls import URLPattern, path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularSwaggerView
 
 from apps.common import docs, views
 from apps.common.http import open_to_all
@@ -24,7 +23,7 @@ urlpatterns: list[URLPattern] = [
     path("docs/errors/", docs.error_index, name="error-index"),
     path("docs/errors/<int:code>", docs.error_page, name="error-page"),
     path("api/schema/", open_to_all(docs.SchemaView.as_view()), name="schema"),
-    path("api/docs/", open_to_all(SpectacularSwaggerView.as_view(url_name="schema")), name="api-docs"),
+    path("api/docs/", docs.swagger, name="api-docs"),
     path("docs/errors", _leads_to("/docs/errors/")),
     path("api/schema", _leads_to("/api/schema/")),
     path("api/docs", _leads_to("/api/docs/")),

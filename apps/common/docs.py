@@ -11,6 +11,7 @@ from django.shortcuts import render
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from drf_spectacular.renderers import OpenApiJsonRenderer2, OpenApiYamlRenderer2
+from drf_spectacular.settings import spectacular_settings
 from drf_spectacular.views import SpectacularAPIView
 
 from apps.common.errors import CATALOGUE, CATEGORY_ADVICE, ApiError, ErrorCode
@@ -22,6 +23,14 @@ class SchemaView(SpectacularAPIView):
     """The OpenAPI document: JSON, or YAML for those who ask for it."""
 
     renderer_classes = [OpenApiJsonRenderer2, OpenApiYamlRenderer2]
+
+
+@open_to_all
+@methods("GET", "HEAD")
+def swagger(request: HttpRequest) -> HttpResponse:
+    """Swagger UI, from files of our own; signed-in people try the API as themselves."""
+    settings_text = orjson.dumps(spectacular_settings.SWAGGER_UI_SETTINGS).decode()
+    return render(request, "docs/swagger.html", {"settings": settings_text})
 
 
 def as_html(text: str) -> SafeString:

@@ -14,18 +14,11 @@ from django.shortcuts import redirect
 from apps.orgs.pages.common import safe_next
 from apps.orgs.pages.sign_in import sign_out
 
-# In the order of work, under names that read well.
-_NAMES = {
-    "Organization": "Organizations",
-    "Project": "Projects",
-    "User": "People",
-    "Membership": "Memberships",
-    "Invitation": "Invitations",
-    "ApiKey": "API keys",
-    "RateLimit": "Rate limits",
-    "SignIn": "API sign-ins",
-    "AuditEntry": "Audit log",
-}
+# In the order of work.
+_ORDER = (
+    *("Organization", "Project", "User", "Membership", "Invitation"),
+    *("ApiKey", "RateLimit", "SignIn", "AuditEntry"),
+)
 
 
 class HubAdminSite(AdminSite):
@@ -52,11 +45,6 @@ class HubAdminSite(AdminSite):
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
         apps = super().get_app_list(request, app_label)
-        order = list(_NAMES)
         for app in apps:
-            if app["app_label"] == "orgs":
-                app["name"] = "Tenants"
-            app["models"].sort(key=lambda model: order.index(model["object_name"]))
-            for model in app["models"]:
-                model["name"] = _NAMES[model["object_name"]]
+            app["models"].sort(key=lambda model: _ORDER.index(model["object_name"]))
         return apps

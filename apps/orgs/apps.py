@@ -6,6 +6,7 @@ from django.apps import AppConfig
 class OrgsConfig(AppConfig):
     name = "apps.orgs"
     label = "orgs"
+    verbose_name = "Tenants"
 
     def ready(self) -> None:
         from apps.common import exceptions

@@ -53,6 +53,9 @@ class User(AbstractBaseUser, PermissionsMixin):
     REQUIRED_FIELDS: ClassVar[list[str]] = []
     objects = UserManager()
 
+    class Meta:
+        verbose_name, verbose_name_plural = "person", "people"
+
     def __str__(self) -> str:
         return self.email
 
@@ -123,6 +126,9 @@ class Membership(models.Model):
             models.UniqueConstraint(fields=["user", "organization"], name="one_membership_per_organization")
         ]
 
+    def __str__(self) -> str:
+        return f"{self.user} in {self.organization}"
+
 
 class ApiKey(models.Model):
     """A key of one organization and, where given, one project. Only the SHA-256 of its secret is stored.
@@ -146,6 +152,9 @@ class ApiKey(models.Model):
     last_used_at = models.DateTimeField(null=True, blank=True)
     created_by = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = "API key"
 
     def __str__(self) -> str:
         return self.prefix
@@ -191,6 +200,9 @@ class SignIn(models.Model):
     revoked_reason = models.CharField(max_length=32, blank=True)
     address = models.GenericIPAddressField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = "API sign-in"
 
 
 class RateLimit(models.Model):
@@ -238,7 +250,7 @@ class AuditEntry(models.Model):
     request_id = models.CharField(max_length=128, blank=True)
 
     class Meta:
-        verbose_name_plural = "audit entries"
+        verbose_name, verbose_name_plural = "audit entry", "audit log"
         indexes: ClassVar = [models.Index(fields=["organization_id", "-at", "-id"], name="audit_by_organization")]
 
     def __str__(self) -> str:

@@ -39,8 +39,7 @@ def test_the_headers_of_every_answer(path: str, status: int) -> None:
     assert answer.status_code == status
     assert answer["X-Content-Type-Options"] == "nosniff"
     assert answer["Referrer-Policy"] == "same-origin"
-    # drf-spectacular lets Swagger UI open the window of an OAuth server.
-    assert answer["Cross-Origin-Opener-Policy"] == ("unsafe-none" if path == "/api/docs/" else "same-origin")
+    assert answer["Cross-Origin-Opener-Policy"] == "same-origin"
     assert answer["X-Frame-Options"] == "DENY"
     assert "camera=()" in answer["Permissions-Policy"]
     assert "Strict-Transport-Security" not in answer

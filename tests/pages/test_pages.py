@@ -30,9 +30,10 @@ def check_page(answer: Any) -> str:
     return page
 
 
-@pytest.mark.parametrize(
-    "path", ["/login", "/docs/errors/", "/docs/errors/1202", "/nowhere", "/docs/errors/1", "/invitations/x"]
-)
+PUBLIC_PAGES = ["/login", "/docs/errors/", "/docs/errors/1202", "/api/docs/"]
+
+
+@pytest.mark.parametrize("path", [*PUBLIC_PAGES, "/nowhere", "/docs/errors/1", "/invitations/x"])
 def test_pages_for_everybody(web: Client, db: None, path: str) -> None:
     check_page(web.get(path))
 
@@ -139,3 +140,12 @@ def test_spans_need_no_form_token(world: World) -> None:
 )
 def test_who_prefers_a_page(path: str, accept: str, expected: bool) -> None:
     assert prefers_page(RequestFactory().get(path, headers={"Accept": accept})) is expected
+
+
+def test_swagger_ui_knows_who_signed_in(signed_in: Client) -> None:
+    nobody = Client().get("/api/docs/")
+    assert "data-csrf" not in nobody.content.decode()
+    assert not nobody.cookies
+    page = check_page(signed_in.get("/api/docs/"))
+    assert "Requests are sent as ada@acme.example." in page
+    assert re.search(r'data-csrf="\w{64}"', page)

@@ -69,8 +69,8 @@ class ObjectFilter(admin.SimpleListFilter):
 class AuditEntryAdmin(ServiceAdmin):
     """Nothing is offered but looking, whatever the address; the table itself refuses changes too."""
 
-    plural, object_type = "Audit log", "audit"
-    list_display = ("at", "outcome", "action", "actor", "organization", "what", "address")
+    object_type = "audit"
+    list_display = ("at", "action", "outcome", "actor", "what", "organization", "address")
     list_display_links = ("at",)
     list_filter = ("outcome", "at", ActionFilter, OrganizationFilter, ObjectFilter)
     search_fields = ("=actor", "=object_name", "=object_id", "=request_id")

@@ -18,6 +18,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.functional import cached_property
+from django.utils.html import format_html
+from django.utils.text import capfirst
 
 from apps.common.errors import ApiError
 from apps.orgs.audit import Actor, actor_of
@@ -52,9 +54,6 @@ class SuperusersChange(ModelAdmin):
     """Who may what: superusers everything that the page offers, staff only look."""
 
     offers: ClassVar[frozenset[str]] = frozenset()  # of add, change, delete
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return super().has_view_permission(request, obj)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return "add" in self.offers and _superuser(request)
@@ -95,9 +94,9 @@ class ServiceAdmin(SuperusersChange):
     """A page whose writing is done by services and recorded by them."""
 
     form = ServiceForm
-    plural: ClassVar[str] = ""
     object_type: ClassVar[str] = ""  # as the audit log calls it
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER  # a count for each choice of each filter
     list_per_page = 50
     save_on_top = False
     view_on_site = False
@@ -157,7 +156,7 @@ class ServiceAdmin(SuperusersChange):
         return self._said(request, lambda: super(ServiceAdmin, self).delete_view(request, object_id, extra_context))
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
-        titled = {"title": self.plural, **(extra_context or {})}
+        titled = {"title": capfirst(self.opts.verbose_name_plural), **(extra_context or {})}
         return self._said(request, lambda: super(ServiceAdmin, self).changelist_view(request, titled))
 
     def _said(self, request: HttpRequest, view: Callable[[], Any]) -> Any:
@@ -212,11 +211,16 @@ def shown_once(
 
 
 class ReadOnlyInline(TabularInline):
-    """What belongs to an object, with the way to its own page."""
+    """What belongs to an object, with the way to its own page: name `opened` first, and in `shown_by` what it shows."""
 
+    shown_by: ClassVar[str]
     extra = 0
-    show_change_link = True
     can_delete = False
+
+    @admin.display(description="")
+    def opened(self, one: Any) -> str:
+        page = reverse(f"admin:{one._meta.app_label}_{one._meta.model_name}_change", args=[one.pk])
+        return format_html('<a href="{}">{}</a>', page, getattr(one, self.shown_by))
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -226,6 +230,3 @@ class ReadOnlyInline(TabularInline):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return super().has_view_permission(request, obj)

@@ -26,7 +26,7 @@ class InvitationForm(ServiceForm):
 
 @admin.register(Invitation)
 class InvitationAdmin(ServiceAdmin):
-    plural, object_type = "Invitations", "invitation"
+    object_type = "invitation"
     offers = frozenset({"add"})
     form = InvitationForm
     list_display = ("email", "organization", "role", "reach", "state", "expires_at", "invited_by")

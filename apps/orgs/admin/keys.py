@@ -53,7 +53,7 @@ class NewKeyForm(KeyForm):
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(ServiceAdmin):
-    plural, object_type = "API keys", "key"
+    object_type = "key"
     offers = frozenset({"add", "change"})
     list_display = ("prefix", "name", "organization", "project", "rights", "state", "last_used_at", "expires_at")
     list_select_related = ("organization", "project")

@@ -23,7 +23,7 @@ class LimitForm(ServiceForm):
 
 @admin.register(RateLimit)
 class RateLimitAdmin(ServiceAdmin):
-    plural, object_type = "Rate limits", "limit"
+    object_type = "limit"
     offers = frozenset({"add", "change", "delete"})
     list_display = ("bucket", "organization", "per_minute", "burst")
     list_select_related = ("organization",)

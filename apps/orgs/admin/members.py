@@ -26,7 +26,7 @@ def reach_of(data: dict[str, Any]) -> dict[str, Any]:
 
 @admin.register(Membership)
 class MembershipAdmin(ServiceAdmin):
-    plural, object_type = "Memberships", "member"
+    object_type = "member"
     offers = frozenset({"add", "change", "delete"})
     list_display = ("user", "organization", "role", "reach", "created_at")
     list_select_related = ("user", "organization")

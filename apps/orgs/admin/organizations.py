@@ -18,17 +18,19 @@ from apps.orgs.services import ANYTHING, organization_create, organization_updat
 
 class ProjectInline(ReadOnlyInline):
     model = Project
-    fields = readonly_fields = ("slug", "name", "store_content", "spans_per_minute")
+    shown_by = "slug"
+    fields = readonly_fields = ("opened", "name", "store_content", "spans_per_minute")
     ordering = ("slug",)
 
 
 class MembershipInline(ReadOnlyInline):
     model = Membership
-    fields = readonly_fields = ("user", "role", "reach")
+    shown_by = "user"
+    fields = readonly_fields = ("opened", "role", "reach")
     ordering = ("user__email",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).select_related("user").prefetch_related("projects")
+        return super().get_queryset(request).select_related("user", "organization").prefetch_related("projects")
 
     @admin.display(description="projects")
     def reach(self, membership: Membership) -> str:
@@ -37,7 +39,8 @@ class MembershipInline(ReadOnlyInline):
 
 class LimitInline(ReadOnlyInline):
     model = RateLimit
-    fields = readonly_fields = ("bucket", "per_minute", "burst")
+    shown_by = "bucket"
+    fields = readonly_fields = ("opened", "per_minute", "burst")
     ordering = ("bucket",)
 
 
@@ -49,7 +52,7 @@ def _number_of(related: type[Any]) -> Coalesce:
 
 @admin.register(Organization)
 class OrganizationAdmin(ServiceAdmin):
-    plural, object_type = "Organizations", "organization"
+    object_type = "organization"
     offers = frozenset({"add", "change"})
     list_display = ("slug", "name", "number_of_projects", "number_of_members", "created_at")
     search_fields = ("slug", "name")

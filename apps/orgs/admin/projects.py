@@ -17,7 +17,7 @@ _SETTINGS = ("raw_retention_days", "content_retention_days", "store_content", "r
 
 @admin.register(Project)
 class ProjectAdmin(ServiceAdmin):
-    plural, object_type = "Projects", "project"
+    object_type = "project"
     offers = frozenset({"add", "change"})
     list_display = ("slug", "organization", "name", "store_content", "spans_per_minute", "created_at")
     list_select_related = ("organization",)

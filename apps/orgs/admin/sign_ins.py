@@ -18,7 +18,7 @@ from apps.orgs.models import SignIn
 
 @admin.register(SignIn)
 class SignInAdmin(ServiceAdmin):
-    plural, object_type = "API sign-ins", "sign_in"
+    object_type = "sign_in"
     list_display = ("id", "user", "state", "address", "created_at", "rotated_at", "expires_at", "revoked_reason")
     list_select_related = ("user",)
     list_filter = (("revoked_at", admin.EmptyFieldListFilter), "created_at")

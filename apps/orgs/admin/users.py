@@ -28,11 +28,12 @@ _OWN = "This is your own account: another superuser has to do that."
 
 class MembershipInline(ReadOnlyInline):
     model = Membership
-    fields = readonly_fields = ("organization", "role", "reach")
+    shown_by = "organization"
+    fields = readonly_fields = ("opened", "role", "reach")
     ordering = ("organization__slug",)
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        return super().get_queryset(request).select_related("organization").prefetch_related("projects")
+        return super().get_queryset(request).select_related("user", "organization").prefetch_related("projects")
 
     @admin.display(description="projects")
     def reach(self, membership: Membership) -> str:
@@ -52,7 +53,7 @@ class NewUserForm(ServiceForm):
 
 @admin.register(User)
 class UserAdmin(ServiceAdmin):
-    plural, object_type = "People", "user"
+    object_type = "user"
     offers = frozenset({"add", "change"})
     list_display = ("email", "name", *_FLAGS, "last_login", "created_at")
     list_filter = _FLAGS
