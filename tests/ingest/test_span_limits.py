@@ -208,6 +208,22 @@ def test_the_projects_of_one_request_are_charged_together_or_not_at_all(acme: Se
     assert both(10, 10).status_code == 429
 
 
+def test_parts_of_a_request_that_go_to_one_project_add_up(acme: Sender) -> None:
+    wide = wide_sender(acme)
+    acme.change(spans_per_minute=100)
+    named = otlp_spans(40, **{"openinference.project.name": "default"})["resourceSpans"]
+    answer = wide.post({"resourceSpans": [*otlp_spans(30)["resourceSpans"], *named]})
+    assert (answer.status_code, answer["X-RateLimit-Remaining"]) == (200, "30")
+
+
+def test_another_projects_limit_is_no_matter_of_a_projects_key(acme: Sender, trips: list[str]) -> None:
+    wide_sender(acme)
+    assert by_otlp_json(acme, 1).status_code == 200
+    trips.clear()
+    assert by_otlp_json(acme, 500).status_code == 200
+    assert len(trips) == 1
+
+
 def test_an_exhausted_project_does_not_keep_a_wide_key_from_the_others(acme: Sender) -> None:
     wide = wide_sender(acme)
     assert by_otlp_json(wide, 200, **{"X-Project": "web"}).status_code == 200
