@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 from django.http import StreamingHttpResponse
 from django.urls import URLPattern, path
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -63,6 +63,11 @@ class ObjectAnswer(serializers.Serializer[Any]):
     name = serializers.CharField(source="object_name")
 
 
+@extend_schema_field({"type": ["object", "null"], "additionalProperties": True})
+class State(serializers.JSONField):
+    """What a change touched, by field."""
+
+
 class EntryAnswer(serializers.Serializer[Any]):
     """One entry. `before` and `after` hold what a change touched."""
 
@@ -73,8 +78,8 @@ class EntryAnswer(serializers.Serializer[Any]):
     actor = ActorAnswer(source="*")
     object = ObjectAnswer(source="*")
     project = serializers.SerializerMethodField()
-    before = serializers.JSONField(allow_null=True)
-    after = serializers.JSONField(allow_null=True)
+    before = State(allow_null=True)
+    after = State(allow_null=True)
     address = serializers.CharField(allow_null=True)
     request_id = serializers.CharField()
 

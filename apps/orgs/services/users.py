@@ -7,12 +7,11 @@ from typing import Any, TypedDict, Unpack
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.utils import timezone
 
 from apps.common.errors import ApiError
 from apps.orgs.audit import Actor, difference, record
 from apps.orgs.authentication import forget_keys
-from apps.orgs.models import SignIn, User
+from apps.orgs.models import User
 from apps.orgs.services.rules import email_of, insert, save
 
 MAX_PASSWORD = 1024
@@ -58,7 +57,7 @@ def user_create(
 
 @transaction.atomic
 def user_update(*, actor: Actor, user: User, email: str | None = None, **settings: Unpack[UserSettings]) -> User:
-    """Change what is given. A person who is no longer active is signed out.
+    """Change what is given. Saving a person who is no longer active signs them out.
 
     Raises:
         ApiError: 12xx for bad fields, 1401 for an e-mail address that is taken.
@@ -73,8 +72,6 @@ def user_update(*, actor: Actor, user: User, email: str | None = None, **setting
     if not new:
         return user
     save(user, list(new), taken=_taken())
-    if new.get("is_active") is False:
-        _sign_out(user, "deactivated")
     _record(actor, "user.update", user, before=old, after=new)
     transaction.on_commit(forget_keys)
     return user
@@ -82,7 +79,7 @@ def user_update(*, actor: Actor, user: User, email: str | None = None, **setting
 
 @transaction.atomic
 def user_password(*, actor: Actor, user: User, password: str) -> None:
-    """Set a person's password and end what was signed in with the old one.
+    """Set a person's password; saving it ends what was signed in with the old one.
 
     Raises:
         ApiError: 1202 for a weak password.
@@ -91,7 +88,6 @@ def user_password(*, actor: Actor, user: User, password: str) -> None:
     check_password_rules(password, user)
     user.set_password(password)
     user.save(update_fields=["password"])
-    _sign_out(user, "password")
     _record(actor, "user.password", user)
     transaction.on_commit(forget_keys)
 
@@ -118,10 +114,6 @@ def described(user: User) -> dict[str, Any]:
 
 def _taken() -> ApiError:
     return ApiError(1401, "There is a person with this e-mail address already.", field="email")
-
-
-def _sign_out(user: User, reason: str) -> None:
-    SignIn.objects.filter(user=user, revoked_at=None).update(revoked_at=timezone.now(), revoked_reason=reason)
 
 
 def _record(actor: Actor, action: str, user: User, **states: Any) -> None:
