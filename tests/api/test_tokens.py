@@ -19,14 +19,17 @@ import time_machine
 from django.conf import settings as django_settings
 from django.contrib.auth.hashers import MD5PasswordHasher
 from django.db import connection
-from django.test import Client
+from django.test import Client, RequestFactory
+from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from apps.common.errors import ApiError
+from apps.common.limits import Verdict
 from apps.orgs import tokens
 from apps.orgs.audit import SYSTEM
-from apps.orgs.authentication import forget_keys
+from apps.orgs.api import sign_in as views
+from apps.orgs.authentication import authenticate_request, forget_keys
 from apps.orgs.models import AuditEntry, SignIn, User
 from apps.orgs.services.users import user_password, user_update
 from celery_worker import tasks
@@ -119,27 +122,11 @@ def test_an_unknown_address_costs_as_much_as_a_wrong_password(world: World, monk
     costs = []
     for email in ("ada@acme.example", "nobody@acme.example", "x" * 9_000):
         hashed.clear()
-        with CaptureQueries() as queries:
+        with CaptureQueriesContext(connection) as queries:
             post(TOKEN, {"email": email, "password": "sesame"})
         costs.append((len(hashed), len(queries)))
     assert costs[0][0] == 1
     assert len(set(costs)) == 1, costs
-
-
-class CaptureQueries:
-    """The statements that a block runs."""
-
-    def __enter__(self) -> list[str]:
-        from django.test.utils import CaptureQueriesContext
-
-        self.context = CaptureQueriesContext(connection)
-        self.context.__enter__()
-        self.found: list[str] = []
-        return self.found
-
-    def __exit__(self, *error: Any) -> None:
-        self.context.__exit__(*error)
-        self.found.extend(query["sql"] for query in self.context.captured_queries)
 
 
 def test_someone_deactivated_cannot_sign_in(world: World) -> None:
@@ -303,8 +290,6 @@ def test_a_new_password_or_the_end_of_the_account_ends_every_sign_in(
 def test_no_sign_in_slips_through_while_the_password_changes(
     world: World, monkeypatch: pytest.MonkeyPatch, change: Any
 ) -> None:
-    from apps.orgs.api import sign_in as views
-
     def overtaken(*_: Any, **__: Any) -> User:
         """The password was right when it was looked at."""
         found = User.objects.get(pk=world.ada.pk)
@@ -339,10 +324,6 @@ def test_someone_deactivated_behind_our_back_is_out_within_ten_seconds(
 
 
 def test_a_known_token_costs_no_query(world: World, django_assert_num_queries: Any) -> None:
-    from django.test import RequestFactory
-
-    from apps.orgs.authentication import authenticate_request
-
     token = sign_in()["access_token"]
     request = RequestFactory().get("/", headers={"Authorization": f"Bearer {token}"})
     # The family with its user, the memberships, the projects, the organization's limits.
@@ -475,9 +456,6 @@ def test_what_is_sent_as_a_bearer_is_answered_by_its_looks(world: World, text: s
 
 
 def test_the_address_has_a_bucket_of_its_own(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    from apps.common.limits import Verdict
-    from apps.orgs.api import sign_in as views
-
     charged = []
 
     def refuse(charges: Any, **_: Any) -> Any:

@@ -15,6 +15,12 @@ import pytest
 PROGRAMS = Path(__file__).with_name("programs")
 OPENAI_V2 = Path(__file__).resolve().parents[2] / ".venv-openai-v2" / "bin"
 
+
+def has_langfuse() -> bool:
+    """Whether the environment of the older clients holds Langfuse's SDK."""
+    return any(OPENAI_V2.parent.glob("lib/python*/site-packages/langfuse"))
+
+
 pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
 
 
@@ -45,6 +51,9 @@ def hub(transactional_db: None, tmp_path: Path) -> Iterator[dict[str, str]]:
             "OTEL_SERVICE_NAME": "bot",
             "OPENAI_BASE_URL": openai,
             "OPENAI_API_KEY": "sk-not-a-real-key",
+            "LANGFUSE_BASE_URL": address,
+            "LANGFUSE_PUBLIC_KEY": key[:19],
+            "LANGFUSE_SECRET_KEY": key[20:],
         }
     clear_spans()
 
@@ -146,3 +155,22 @@ def test_opentelemetry_openai_v2(hub: dict[str, str]) -> None:
         )
     check(embedding, kind="embedding", billable=True, prompt_tokens=8, total_cost=EMBEDDING_COST)
     check(failed, kind="llm", status="error", error_type="BadRequestError", total_cost=None)
+
+
+@pytest.mark.skipif(not has_langfuse(), reason="`make test` puts langfuse into .venv-openai-v2")
+def test_langfuse(hub: dict[str, str]) -> None:
+    apart = ("OTEL_", "PYTHONPATH", "VIRTUAL_ENV")
+    environment = {name: value for name, value in hub.items() if not name.startswith(apart)}
+    output = run([str(OPENAI_V2 / "python"), "with_langfuse.py"], environment)
+    assert "Failed" not in output
+    agent, chat = spans()
+    check(agent, kind="agent", billable=False, name="support", total_cost=None)
+    check(
+        chat,
+        kind="llm",
+        billable=True,
+        model="gpt-4o",
+        prompt_tokens=1_200,
+        completion_tokens=340,
+        total_cost=UNCACHED_CHAT_COST,
+    )
