@@ -1,6 +1,6 @@
 """What a GET costs at the edge: requests a second and CPU microseconds a request, by process.
 
-    python -m bench.edge [--seconds 3] [--rounds 5] [--connections 8] [--spans 100000]
+    python -m bench.edge [--seconds 3] [--rounds 5] [--connections 8] [--spans 100000] [--only cached]
 
 A hub as `make up` starts it (two web workers, signed in, limited, audited, logged) with ENVIRONMENT=production, behind
 a proxy that is believed; one dashboard question over seven days. In turn, several rounds: recomputed by every request
@@ -193,6 +193,7 @@ def run(hub: Hub, options: argparse.Namespace) -> None:
         cases += cases_of(hub, path, "JWT", token, web)
     else:
         print("  (no sign-in over the API: no JWT)")
+    cases = [case for case in cases if options.only in case.name]
     cases.append(Case("GET /health", build("GET", "/health", PROXY), 200, hub.port, web))
     with running_floor(WORKERS, THREADS) as (port, pid):
         cases.append(Case("empty WSGI", build("GET", "/", {}), 200, port, pid))
@@ -211,6 +212,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--connections", type=int, default=8)
     parser.add_argument("--spans", type=int, default=100_000)
+    parser.add_argument("--only", default="", help="cases whose name contains this, the empty ones always")
     options = parser.parse_args()
     settings = {**PRODUCTION, "SECRET_KEY": secrets.token_urlsafe(48)}
     print(f"Edge: {WORKERS} web workers x {THREADS} threads, {options.connections} connections, {os.cpu_count()} cores")
