@@ -2,42 +2,33 @@
 
 from __future__ import annotations
 
-import base64
-import json
-import secrets
 import time
-import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from threading import Barrier
 from typing import Any
 
-import jwt
 import pytest
 import time_machine
-from django.conf import settings as django_settings
 from django.contrib.auth.hashers import MD5PasswordHasher
 from django.db import connection
 from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
-from hypothesis import HealthCheck, assume, example, given, settings
-from hypothesis import strategies as st
 
 from apps.common.errors import ApiError
 from apps.common.limits import Verdict
 from apps.orgs import tokens
-from apps.orgs.audit import SYSTEM
 from apps.orgs.api import sign_in as views
+from apps.orgs.audit import SYSTEM
 from apps.orgs.authentication import authenticate_request, forget_keys
 from apps.orgs.models import AuditEntry, SignIn, User
 from apps.orgs.services.users import user_password, user_update
 from celery_worker import tasks
+from tests.support.signing_in import TOKEN, code, me, post, refresh, sign_in
 from tests.support.world import PASSWORD, World
 
 NOW = datetime(2026, 11, 5, 12, tzinfo=UTC)
-TOKEN = "/api/v1/auth/token"
-ME = "/api/v1/me"
 
 
 @pytest.fixture(autouse=True)
@@ -47,33 +38,6 @@ def traveller(monkeypatch: pytest.MonkeyPatch) -> Iterator[time_machine.Travelle
         forget_keys()
         yield traveller
     forget_keys()
-
-
-def post(path: str, body: Any, **more: Any) -> Any:
-    """A request from an address of its own: sign-ins are limited by address."""
-    address = f"10.{secrets.randbelow(256)}.{secrets.randbelow(256)}.{secrets.randbelow(256)}"
-    client = Client(raise_request_exception=False, REMOTE_ADDR=address)
-    return client.post(path, json.dumps(body), content_type="application/json", **more)
-
-
-def sign_in(email: str = "ada@acme.example", password: str = PASSWORD) -> dict[str, Any]:
-    answer = post(TOKEN, {"email": email, "password": password})
-    assert answer.status_code == 200, answer.content
-    found: dict[str, Any] = answer.json()
-    return found
-
-
-def refresh(token: str) -> Any:
-    return post(f"{TOKEN}/refresh", {"refresh_token": token})
-
-
-def me(token: str, **headers: str) -> Any:
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Client().get(ME, headers={"Authorization": f"Bearer {token}", **named})
-
-
-def code(answer: Any) -> int:
-    return int(answer.json()["error"]["code"])
 
 
 def actions() -> list[str]:
@@ -342,117 +306,6 @@ def test_expired_families_are_removed(world: World, traveller: time_machine.Trav
     traveller.shift(timedelta(minutes=2))
     tasks.remove_expired_sign_ins()
     assert SignIn.objects.count() == 1
-
-
-# -- what is no token of ours ---------------------------------------------------------------------------------------
-
-
-def forged(kind: str = "access", *, key: str | None = None, algorithm: str = "HS256", **claims: Any) -> str:
-    """A token as ours but for what is given; None leaves a claim out."""
-    made = {
-        "token_type": kind,
-        "exp": NOW + timedelta(minutes=5),
-        "iat": NOW,
-        "jti": uuid.uuid4().hex,
-        "sub": "1",
-        "sid": str(uuid.uuid4()),
-        "iss": tokens.ISSUER,
-        "aud": tokens.AUDIENCE,
-        **claims,
-    }
-    own = tokens._backend(django_settings.SECRET_KEY).signing_key
-    payload = {name: value for name, value in made.items() if value is not None}
-    return jwt.encode(payload, own if key is None else key, algorithm=algorithm)
-
-
-def test_the_forgery_of_these_tests_would_be_taken(world: World) -> None:
-    sign_in()
-    family = SignIn.objects.get()
-    assert me(forged(sid=str(family.pk), sub=str(world.ada.pk))).status_code == 200
-
-
-@pytest.mark.parametrize(
-    "claims",
-    [
-        {"aud": "another"},
-        {"aud": None},
-        {"iss": "another"},
-        {"iss": None},
-        {"token_type": "refresh"},
-        {"token_type": None},
-        {"exp": None},
-        {"jti": None},
-        {"sid": None},
-        {"sid": "x"},
-        {"sub": None},
-        {"sub": "x"},
-        {"sub": "999999"},
-        {"key": "0" * 64},
-        {"key": "", "algorithm": "none"},
-        {"algorithm": "HS512"},
-        {"nbf": NOW + timedelta(hours=1)},
-    ],
-    ids=str,
-)
-def test_a_forged_token_is_refused(world: World, claims: dict[str, Any]) -> None:
-    sign_in()
-    family = SignIn.objects.get()
-    answer = me(forged(**{"sid": str(family.pk), "sub": str(world.ada.pk), **claims}))
-    assert (answer.status_code, code(answer)) == (401, 1001)
-    assert 'error="invalid_token"' in answer["WWW-Authenticate"]
-
-
-def test_each_kind_of_token_is_good_for_its_own_use_alone(world: World) -> None:
-    pair = sign_in()
-    assert code(me(pair["refresh_token"])) == 1001
-    assert code(refresh(pair["access_token"])) == 1001
-    assert refresh(pair["refresh_token"]).status_code == 200
-
-
-def segment(value: Any) -> str:
-    text = value if isinstance(value, bytes) else json.dumps(value).encode()
-    return base64.urlsafe_b64encode(text).decode().rstrip("=")
-
-
-ALGORITHMS: st.SearchStrategy[Any] = st.sampled_from(["none", "None", "HS256", "HS512", "RS256", [], {}, None, 7])
-HEADERS = st.fixed_dictionaries({"alg": ALGORITHMS}, optional={"typ": st.just("JWT"), "kid": st.text(max_size=9)})
-SEGMENTS = st.binary(max_size=60).map(segment) | st.text(max_size=40) | HEADERS.map(segment)
-GARBAGE = st.lists(SEGMENTS, min_size=1, max_size=5).map(".".join) | st.text(max_size=200)
-
-
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(text=GARBAGE)
-@example(text="\0")
-@example(text="eyJ" + "A" * 1_000_000 + ".e30.x")
-@example(text=f"{segment(b'[' * 3_000)}.e30.x")
-@example(text=f"{segment({'alg': 'HS256', 'typ': 'JWT'})}.{segment(b'[' * 900)}.{'A' * 43}")
-@example(text="ah_" + "0" * 16)
-@example(text="a.b.c\ud800")
-def test_garbage_is_no_token(db: None, text: str) -> None:
-    for kind in (tokens.AccessToken, tokens.RefreshToken):
-        with pytest.raises(ApiError) as caught:
-            tokens.read(kind, text)
-        assert caught.value.entry.code == 1001
-    assert tokens.revoke(text, SYSTEM) is False
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(place=st.integers(0, 10_000), letter=st.sampled_from("AQgwx0-_.=\0"))
-def test_a_token_with_one_letter_changed_is_refused(world: World, place: int, letter: str) -> None:
-    user = world.ada
-    text = tokens.begin(user, SYSTEM).access
-    place %= len(text) - 1  # the last letter of a signature carries bits that mean nothing
-    changed = text[:place] + letter + text[place + 1 :]
-    assume(changed != text)
-    with pytest.raises(ApiError) as caught:
-        tokens.read(tokens.AccessToken, changed)
-    assert caught.value.entry.code == 1001
-
-
-@pytest.mark.parametrize("text", ["eyJ.e30.x", "a.b.c", "x" * 70_000])
-def test_what_is_sent_as_a_bearer_is_answered_by_its_looks(world: World, text: str) -> None:
-    answer = me(text)
-    assert (answer.status_code, code(answer)) == (401, 1003 if text.startswith("x") else 1001)
 
 
 def test_the_address_has_a_bucket_of_its_own(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
