@@ -67,6 +67,18 @@ def example(entry: ErrorCode) -> dict[str, Any]:
     return {"error": {**error, "details": None, "field": None}, "meta": {**_EXAMPLE_META, "documentation_url": url}}
 
 
+def _whole(description: str) -> dict[str, Any]:
+    return {"description": description, "schema": {"type": "integer", "minimum": 0}}
+
+
+_RATE_HEADERS = {
+    "X-RateLimit-Limit": _whole("Tokens of the tightest bucket that come back a minute."),
+    "X-RateLimit-Remaining": _whole("Whole tokens that it has left."),
+    "X-RateLimit-Reset": _whole("When it is full again, in seconds since 1970."),
+    "Retry-After": _whole("Seconds until the same request would be let through."),
+}
+
+
 def _responses() -> dict[str, dict[str, Any]]:
     """A reusable response for every status that the catalogue knows."""
     by_status: dict[int, list[ErrorCode]] = {}
@@ -82,6 +94,7 @@ def _responses() -> dict[str, dict[str, Any]]:
                     "examples": {entry.name: {"value": example(entry)} for entry in entries},
                 }
             },
+            **({"headers": _RATE_HEADERS} if status == 429 else {}),
         }
         for status, entries in sorted(by_status.items())
     }
