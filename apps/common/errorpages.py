@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.utils.cache import patch_vary_headers
@@ -24,8 +26,19 @@ _TITLES = {
 }
 
 
+_shapes: dict[str, Callable[[ApiError, HttpRequest], HttpResponse]] = {}
+
+
+def present_by(path: str, shape: Callable[[ApiError, HttpRequest], HttpResponse]) -> None:
+    """Let a path that speaks another protocol answer errors in that, also those from before its view."""
+    _shapes[path] = shape
+
+
 def present(error: ApiError, request: HttpRequest) -> HttpResponse:
     """The error as an HTTP answer."""
+    shape = _shapes.get(request.path_info)
+    if shape is not None:
+        return shape(error, request)
     if is_api(request.path_info):
         return envelope.response(error, request)
     response = _page(error, request) if prefers_page(request) else envelope.response(error, request)

@@ -15,3 +15,4 @@ urlpatterns: list[URLPattern] = [
     path("api/v1/private/otel/v1/traces", otlp_http.traces),
     path("api/public/otel/v1/traces", otlp_http.traces, name="langfuse-traces"),
 ]
+OTLP_PATHS = [str(route.pattern) for route in urlpatterns if route.callback.__module__ == otlp_http.__name__]

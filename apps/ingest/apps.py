@@ -8,9 +8,13 @@ class IngestConfig(AppConfig):
     label = "ingest"
 
     def ready(self) -> None:
-        from apps.ingest import described
+        from apps.common import errorpages
+        from apps.ingest import described, otlp_http
+        from apps.ingest.api import OTLP_PATHS
         from apps.ingest.redaction import project_problems
         from apps.orgs.services import add_project_validator
 
         add_project_validator(project_problems)
+        for path in OTLP_PATHS:
+            errorpages.present_by(f"/{path}", otlp_http.present)
         described.describe_all()

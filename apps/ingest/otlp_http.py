@@ -17,6 +17,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
+from apps.common.errors import ApiError
 from apps.common.exceptions import translate
 from apps.ingest import otlp, otlp_json
 from apps.ingest.body import BodyError, read_body
@@ -107,11 +108,16 @@ def _answer_errors(request: HttpRequest, error: Exception) -> HttpResponse:
         audit.refusal(request, known)
     if known.status >= 500:
         logger.error("%s %s failed with %s", request.method, request.path, known.entry.name, exc_info=error)
+    return present(known, request)
+
+
+def present(known: ApiError, request: HttpRequest) -> HttpResponse:
+    """An error of the catalogue as a Status."""
     # Only 429, 502, 503 and 504 may be sent again; a database that failed under us is a matter of time.
     headers = dict(known.headers)
     if known.status in (429, 502, 503, 504):
         headers.setdefault("Retry-After", "5")
-    return status_answer(encoding, known.status, known.message, headers)
+    return status_answer(encoding_of(request), known.status, known.message, headers)
 
 
 @csrf_exempt

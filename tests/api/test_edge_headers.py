@@ -70,6 +70,19 @@ def test_what_a_redirect_would_lose_is_refused(settings: Any, method: str) -> No
     assert "HTTPS" in answer.json()["error"]["message"]
 
 
+@pytest.mark.parametrize("path", ["/v1/traces", "/v1/logs", "/api/public/otel/v1/traces"])
+def test_a_refusal_before_the_view_speaks_the_protocol_of_the_path(settings: Any, path: str) -> None:
+    web = client(settings, https_only=True)
+    as_json = web.post(path, b"{}", content_type="application/json")
+    assert (as_json.status_code, as_json.json()["code"]) == (400, 3)
+    assert "HTTPS" in as_json.json()["message"]
+    packed = web.post(path, b"x", content_type="application/x-protobuf")
+    assert (packed.status_code, packed["Content-Type"]) == (400, "application/x-protobuf")
+    settings.ALLOWED_HOSTS = ["hub.example"]
+    foreign = client(settings, https_only=False).post(path, b"{}", content_type="application/json")
+    assert (foreign.status_code, set(foreign.json())) == (400, {"code", "message"})
+
+
 @pytest.mark.parametrize("header", ["Authorization", "X-API-Key"])
 def test_credentials_in_the_clear_are_refused(settings: Any, world: World, header: str) -> None:
     web = client(settings, https_only=True)
