@@ -53,6 +53,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.AutoField"
 MIDDLEWARE = [
     "apps.common.middleware.EdgeMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "apps.common.shortcut.Shortcut",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "apps.common.pages.PagePolicy",
     "apps.common.pages.PageSession",

@@ -23,6 +23,6 @@ def request_id(request: HttpRequest) -> str:
     """The id of a request, given one now if it did not pass the middleware."""
     found: str | None = getattr(request, "request_id", None)
     if found is None:
-        found = request_id_for(request.headers.get("X-Request-ID", ""))
+        found = request_id_for(request.META.get("HTTP_X_REQUEST_ID", ""))
         request.request_id = found  # type: ignore[attr-defined]
     return found

@@ -23,11 +23,11 @@ from rest_framework.views import APIView
 from apps.common import answers, caching, fields, telemetry
 from apps.common.answers import Entry
 from apps.common.errors import ApiError
+from apps.common.shortcut import READS
 from apps.orgs.access import Principal
 from apps.orgs.door import admit, needed_permission, principal_of, require
 
 Document = Mapping[str, Any]
-READS = frozenset({"GET", "HEAD"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,19 +75,25 @@ class ReadView(APIView):
     def as_view(cls, **initkwargs: Any) -> Any:
         through_drf = super().as_view(**initkwargs)
 
+        def front(request: HttpRequest) -> HttpResponseBase | None:
+            return _Kept(cls, request).response()
+
         @wraps(through_drf)
         def view(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             if request.method not in READS:
                 return through_drf(request, *args, **kwargs)
-            kept = _Kept(cls, request)
-            found = kept.response()
-            if found is not None:
-                return found
+            kept: _Kept | None = getattr(request, "hub_kept", None)
+            if kept is None:
+                found = front(request)
+                if found is not None:
+                    return found
+                kept = request.hub_kept  # type: ignore[attr-defined]
             try:
                 return kept.rather(through_drf(request, *args, **kwargs))
             finally:
                 kept.give_up()
 
+        view.front = front  # type: ignore[attr-defined]  # apps.common.shortcut asks it before the routes
         return view
 
     def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:

@@ -14,8 +14,9 @@ import time_machine
 from django.conf import settings
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.urls import URLResolver
 
-from apps.common import answers, caching, limits, valkey
+from apps.common import answers, caching, limits, telemetry, valkey
 from apps.metrics import api as metrics_api
 from apps.metrics.refresh import refresh
 from apps.metrics.runner import answer
@@ -376,3 +377,42 @@ def test_entries_survive_packing_and_nothing_else_is_taken_for_one() -> None:
     assert answers.unpack(entry.pack()[:-1]) is None
     assert answers.unpack(b"other") is None
     assert answers.unpack(None) is None
+
+
+def unlike(answer: Any) -> dict[str, str]:
+    """The headers but for those that differ from request to request."""
+    own = ("X-Request-ID", "X-RateLimit-Remaining", "X-RateLimit-Reset", "Age", "Content-Length")
+    return {name: value for name, value in answer.items() if name not in own}
+
+
+def test_the_short_way_gives_what_the_long_way_gives(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    ask(world)
+    from_browser = ask(world, Cookie=f"{settings.SESSION_COOKIE_NAME}=x")  # the long way
+    world.client.cookies.clear()
+    with monkeypatch.context() as patched:
+        patched.setattr(URLResolver, "resolve", lambda *_: pytest.fail("the routes were walked"))
+        short = ask(world)
+        tag = short["ETag"]
+        assert ask(world, If_None_Match=tag).status_code == 304
+        refused = ask(world, key="ah_" + "0" * 16 + "_" + "0" * 64)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (401, 1003)
+        assert refused["WWW-Authenticate"]
+    assert unlike(short) == unlike(from_browser)
+    assert short.json()["data"] == from_browser.json()["data"]
+    assert world.client.post(SERIES, headers={"Authorization": f"Bearer {world.wide_key}"}).status_code == 405
+
+
+def test_what_breaks_on_the_short_way_has_the_envelope(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    ask(world)
+    monkeypatch.setattr(answers, "unpack", lambda blob: 1 / 0)
+    broken = ask(world)
+    assert (broken.status_code, broken.json()["error"]["code"]) == (500, 1900)
+    assert broken["X-Request-ID"]
+
+
+def test_requests_of_the_short_way_are_counted_by_their_route(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    ask(world)
+    routes: list[str] = []
+    monkeypatch.setattr(telemetry, "request_answered", lambda method, route, *_: routes.append(route))
+    ask(world)
+    assert routes == [SERIES]
