@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -35,13 +36,21 @@ def by_otlp_protobuf(sender: Sender, count: int, **headers: str) -> HttpResponse
     return sender.post(to_protobuf(otlp_spans(count)), content_type=PROTOBUF, headers=headers)
 
 
+def by_langfuse(sender: Sender, count: int, **headers: str) -> HttpResponse:
+    _, public, secret = sender.key.split("_")
+    basic = "Basic " + base64.b64encode(f"ah_{public}:{secret}".encode()).decode()
+    path = "/api/public/otel/v1/traces"
+    headers = {"Authorization": basic, **headers}
+    return sender.post(to_protobuf(otlp_spans(count)), path, content_type=PROTOBUF, headers=headers)
+
+
 def by_plain_json(sender: Sender, count: int, **headers: str) -> HttpResponse:
     span = {"trace_id": "5b8efff798038103d269b633813fc60c", "name": "chat", "start_time": time.time(), "duration_ms": 1}
     spans = [{**span, "span_id": f"{number + 1:016x}"} for number in range(count)]
     return sender.post({"spans": spans}, "/api/v1/traces", headers=headers)
 
 
-WAYS = [by_otlp_json, by_otlp_protobuf, by_plain_json]
+WAYS = [by_otlp_json, by_otlp_protobuf, by_langfuse, by_plain_json]
 Way = Callable[..., HttpResponse]
 
 
