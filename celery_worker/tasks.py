@@ -10,7 +10,7 @@ from django.conf import settings
 from apps.ingest import dead_letters
 from apps.metrics.refresh import refresh_live
 from apps.metrics.retention import expire_cells
-from apps.orgs import tokens
+from apps.orgs import sessions, tokens
 from apps.traces import retention, storage
 
 
@@ -35,3 +35,4 @@ def drop_expired() -> None:
 @shared_task
 def remove_expired_sign_ins() -> None:
     tokens.remove_expired(datetime.now(UTC))
+    sessions.remove_expired()

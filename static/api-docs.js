@@ -27,4 +27,5 @@ SwaggerUIBundle({
   presets: [SwaggerUIBundle.presets.apis],
   layout: "BaseLayout",
   requestInterceptor: withToken,
+  showMutatedRequest: false, // the command to copy is without the token
 });

@@ -59,3 +59,8 @@ def require_csrf(request: HttpRequest) -> None:
     if check.process_view(request, None, (), {}) is not None:  # type: ignore[arg-type]  # no view of its own
         text = "With a session, changes need the page's CSRF token in the header X-CSRFToken."
         raise ApiError(1102, text)
+
+
+def remove_expired() -> None:
+    """Forget the sessions that nobody can use any more."""
+    import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from django.contrib.sessions.models import Session
 from django.test import Client
+from django.utils import timezone
 
 from apps.common.limits import Bucket, Verdict
 from apps.orgs.models import AuditEntry, User
 from apps.orgs.pages import common
+from apps.orgs.sessions import remove_expired
 from apps.orgs.tiers import sign_in_bucket
 from tests.pages.conftest import PASSWORD
 
@@ -170,3 +172,11 @@ def test_the_page_offers_no_reset_by_mail(web: Client, db: None) -> None:
     page = web.get("/login").content.decode()
     assert "Ask your administrator" in page
     assert "/account/password" not in page
+
+
+def test_old_sessions_are_forgotten(signed_in: Client, ada: User) -> None:
+    other = Client()
+    other.force_login(ada)
+    Session.objects.filter(session_key=other.session.session_key).update(expire_date=timezone.now())
+    remove_expired()
+    assert [session.session_key for session in Session.objects.all()] == [signed_in.session.session_key]

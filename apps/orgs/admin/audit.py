@@ -70,7 +70,7 @@ class AuditEntryAdmin(ServiceAdmin):
     """Nothing is offered but looking, whatever the address; the table itself refuses changes too."""
 
     object_type = "audit"
-    list_display = ("at", "action", "outcome", "actor", "what", "organization", "address")
+    list_display = ("at", "done", "actor", "what", "organization", "address")
     list_display_links = ("at",)
     list_filter = ("outcome", "at", ActionFilter, OrganizationFilter, ObjectFilter)
     search_fields = ("=actor", "=object_name", "=object_id", "=request_id")
@@ -91,6 +91,10 @@ class AuditEntryAdmin(ServiceAdmin):
         slug = Organization.objects.filter(pk=OuterRef("organization_id")).values("slug")[:1]
         found: QuerySet[Any] = super().get_queryset(request).annotate(organization_slug=Subquery(slug))
         return found
+
+    @admin.display(description="action")
+    def done(self, entry: AuditEntry) -> str:
+        return entry.action if entry.outcome == AuditEntry.Outcome.DONE else f"{entry.action} ({entry.outcome})"
 
     @admin.display
     def organization(self, entry: Any) -> str:

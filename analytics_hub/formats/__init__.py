@@ -1,0 +1,1 @@
+"""How pages write times: as the API does, in UTC."""
