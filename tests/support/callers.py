@@ -197,6 +197,8 @@ MAKERS: dict[str, Maker] = {
 }
 # What has no owner: any value that the route knows.
 FIXED: dict[str, Any] = {"code": 1000}
+# Whoever holds it may use it, so nobody can name another tenant's.
+SECRETS = frozenset({"token"})
 
 
 def make_examples(world: World) -> dict[str, Example]:
@@ -221,6 +223,8 @@ def fill(route: Route, examples: dict[str, Example], *, foreign: bool = False) -
         kind = before[1] if before else name
         if name in FIXED:
             values[name] = FIXED[name]
+        elif name in SECRETS and foreign:
+            values[name], owned = "0" * 43, True
         elif kind in examples:
             one = examples[kind]
             values[name] = _named(one.foreign if foreign else one.own, name)
