@@ -94,6 +94,20 @@ def test_a_known_person_proves_the_password(world: World) -> None:
     }
 
 
+def test_tries_are_limited_together_with_signing_in(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apps.orgs.tiers.SIGN_IN_FIGURES", (1, 2))
+    place: dict[str, Any] = {"content_type": "application/json", "REMOTE_ADDR": f"198.51.100.{world.acme.pk % 256}"}
+    given = {"token": "x", "password": PASSWORD}
+    first = world.client.post(ACCEPT, given, **place)
+    assert (first.status_code, first["X-RateLimit-Remaining"]) == (404, "1")
+    signing_in = {"email": "nobody@x.example", "password": "x"}
+    assert world.client.post("/api/v1/auth/token", signing_in, **place).status_code == 401
+    for path, body in ((ACCEPT, given), ("/api/v1/auth/token", signing_in)):
+        last = world.client.post(path, body, **place)
+        assert error(last)[:2] == (429, 1500)
+        assert int(last["Retry-After"]) >= 1
+
+
 @override_settings(
     AUTH_PASSWORD_VALIDATORS=[
         {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},

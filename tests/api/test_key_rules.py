@@ -100,6 +100,27 @@ def test_a_key_with_an_end_makes_none_that_outlives_it(world: World) -> None:
     assert refused(key_update, by=by, key=caller, expires_at=None) == (1102, "expires_at")
 
 
+def test_a_key_with_an_end_takes_over_none_that_outlives_it(world: World) -> None:
+    caller, _ = made(world, role=Role.ADMIN, expires_at=timezone.now() + timedelta(hours=1))
+    other, _ = made(world)
+    by = replace(ANYTHING, key=caller)
+    assert refused(key_rotate, by=by, key=other) == (1102, "expires_at")
+    assert key_rotate(actor=TESTER, by=by, key=caller)
+    assert key_update(actor=TESTER, by=by, key=other, name="renamed").name == "renamed"
+
+
+def test_a_key_with_networks_makes_none_for_elsewhere(world: World) -> None:
+    caller, _ = made(world, role=Role.ADMIN, networks=["10.0.0.0/8", "2001:db8::/32"])
+    by = replace(ANYTHING, key=caller)
+    named: dict[str, Any] = {"by": by, "organization": world.acme, "name": "k", "role": Role.VIEWER}
+    for networks in ([], ["11.0.0.0/8"], ["10.0.0.0/8", "0.0.0.0/0"], ["::/0"]):
+        assert refused(key_create, **named, networks=networks) == (1102, "networks")
+        assert refused(key_update, by=by, key=caller, networks=networks) == (1102, "networks")
+    assert refused(key_rotate, by=by, key=made(world)[0]) == (1102, "networks")
+    assert key_create(actor=TESTER, **named, networks=["10.1.0.0/16", "2001:db8:1::/48"])
+    assert key_rotate(actor=TESTER, by=by, key=caller)
+
+
 def test_a_rotation_keeps_the_present_secret_for_the_grace(world: World) -> None:
     key, first = made(world)
     rotated, second = key_rotate(actor=TESTER, by=ANYTHING, key=key, grace_seconds=60)

@@ -28,6 +28,7 @@ from apps.orgs.services.rules import cleaned, future
 MAX_NETWORKS = 50
 MAX_GRACE_SECONDS = 30 * 86_400
 GRACE_SECONDS = 86_400
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class KeySettings(TypedDict, total=False):
@@ -101,14 +102,14 @@ def key_create(
         raise ApiError(1102, "A key that belongs to nobody makes no own keys.")
     by.grants(role_permissions(role) if role else _known(permissions), field="role" if role else "permissions")
     by.within(all_projects=project is None, projects=[project] if project else [])
-    _outlives(by, future(expires_at, "expires_at"))
+    _no_freer(by, future(expires_at, "expires_at"), networks := _networks(networks))
     key, text = api_key_create(
         organization=organization,
         project=project,
         name=name,
         role=role,
         permissions=permissions,
-        networks=_networks(networks),
+        networks=networks,
         expires_at=expires_at,
         created_by=by.person(),
     )
@@ -135,7 +136,9 @@ def key_update(*, actor: Actor, by: Authority, key: ApiKey, **settings: Unpack[K
     if new:
         _alive(ApiKey(revoked_at=key.revoked_at, expires_at=before["expires_at"]))
         if "expires_at" in new:
-            _outlives(by, future(key.expires_at, "expires_at"))
+            future(key.expires_at, "expires_at")
+        if "expires_at" in new or "networks" in new:
+            _no_freer(by, key.expires_at, key.networks)
         cleaned(key).save(update_fields=list(new))
         _record(actor, "key.update", key, before=old, after=new)
         transaction.on_commit(forget_keys)
@@ -155,6 +158,7 @@ def key_rotate(*, actor: Actor, by: Authority, key: ApiKey, grace_seconds: int =
     key = _hold(by, key)
     by.grants(permissions_of(key), field="permissions")
     _alive(key)
+    _no_freer(by, key.expires_at, key.networks)
     secret, now = secrets.token_hex(32), timezone.now()
     key.previous_sha256 = key.secret_sha256 if grace_seconds else ""
     key.previous_until = now + timedelta(seconds=grace_seconds) if grace_seconds else None
@@ -227,13 +231,30 @@ def _alive(key: ApiKey) -> None:
         raise ApiError(1402, "The key has expired. Make a new one.")
 
 
-def _outlives(by: Authority, expires_at: datetime | None) -> None:
-    """A key with an end gives no key, itself included, a later one: its end would mean nothing."""
-    own = by.key.expires_at if by.key else None
+def _no_freer(by: Authority, expires_at: datetime | None, networks: Sequence[str]) -> None:
+    """A key with an end or networks hands out none, itself included, that lasts longer or opens from elsewhere.
+
+    Otherwise whoever found it could make itself one without these bounds.
+    """
+    if by.key is None:
+        return
+    own = by.key.expires_at
     if own is not None and (expires_at is None or expires_at > own):
-        raise ApiError(
-            1102, "A key cannot make a key that outlives it; give an earlier expires_at.", field="expires_at"
-        )
+        message = "A key hands out none that outlives it; give an earlier expires_at."
+        raise ApiError(1102, message, field="expires_at")
+    bounds = [ipaddress.ip_network(text) for text in by.key.networks]
+    places = [ipaddress.ip_network(text) for text in networks]
+    if bounds and not (places and all(any(_inside(place, bound) for bound in bounds) for place in places)):
+        message = f"A key hands out none that opens from elsewhere; give networks within {', '.join(map(str, bounds))}."
+        raise ApiError(1102, message, field="networks")
+
+
+def _inside(place: Network, bound: Network) -> bool:
+    if isinstance(place, ipaddress.IPv4Network) and isinstance(bound, ipaddress.IPv4Network):
+        return place.subnet_of(bound)
+    if isinstance(place, ipaddress.IPv6Network) and isinstance(bound, ipaddress.IPv6Network):
+        return place.subnet_of(bound)
+    return False
 
 
 def _known(permissions: Sequence[str]) -> Sequence[str]:

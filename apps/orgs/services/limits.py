@@ -25,7 +25,8 @@ def limit_set(*, actor: Actor, organization: Organization, bucket: str, per_minu
         ApiError: 1202 for an unknown bucket or figures below 1.
     """
     if bucket not in bucket_names():
-        raise unknown_name(bucket, bucket_names(), what="bucket")
+        error = unknown_name(bucket, bucket_names(), what="bucket")
+        raise ApiError(1202, error.message, field="bucket", details=error.details)
     for field, figure in (("per_minute", per_minute), ("burst", burst)):
         if not 1 <= figure <= MAX_FIGURE:
             raise ApiError(1202, f"{field} is 1 to {MAX_FIGURE}.", field=field)

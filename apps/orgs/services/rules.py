@@ -66,7 +66,7 @@ def _unique(taken: ApiError) -> Iterator[None]:
 
 def locked(organization: Organization) -> Organization:
     """The organization's row, held until the transaction ends: changes of who may do what come one after another."""
-    return Organization.objects.select_for_update().get(pk=organization.pk)
+    return Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
 
 
 def email_of(text: str) -> str:
