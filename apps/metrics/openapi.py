@@ -67,6 +67,9 @@ _RANGE = [
     _query("project", "Slugs, separated by commas; all that the key may see if not given"),
 ]
 _FILTERS = [_query(name, f"Only this {name}, or one of several separated by commas") for name in FILTER_PARAMETERS]
+_UNTOUCHED: dict[int | tuple[int, str], Any] = {
+    304: OpenApiResponse(description="The copy that If-None-Match or If-Modified-Since speaks of is still right")
+}
 _ERRORS: dict[int | tuple[int, str], Any] = {
     400: OpenApiResponse(OpenApiTypes.OBJECT, description="1201 to 1205: what is wrong, and with which field"),
     401: OpenApiResponse(OpenApiTypes.OBJECT, description="1000, 1002 or 1003"),
@@ -131,6 +134,7 @@ SERIES: dict[str, Any] = {
             _object(metadata=_object(**_METADATA), data=_list(_ROW), meta=_META),
             examples=[OpenApiExample("series", _SERIES_EXAMPLE)],
         ),
+        **_UNTOUCHED,
         **_ERRORS,
     },
 }
@@ -279,6 +283,7 @@ SUMMARY: dict[str, Any] = {
                 meta=_META,
             )
         ),
+        **_UNTOUCHED,
         **_ERRORS,
     },
 }
@@ -306,6 +311,7 @@ CATALOG: dict[str, Any] = {
                 meta=_META,
             )
         ),
+        **_UNTOUCHED,
     },
 }
 

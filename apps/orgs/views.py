@@ -141,7 +141,7 @@ class _Kept:
         """The answer, or None where DRF has to be asked. Raises what the door raises."""
         view, request = self.view, self.request
         principal = principal_of(request)
-        if self.seconds > 0 and caching.enabled():
+        if self.seconds > 0 and principal.scope and caching.enabled():
             self.key = key_of(view.area, principal, request)
         permission = needed_permission(view, "GET")
         try:
@@ -219,6 +219,7 @@ class _Maker:
             code_version(),
             request.path,
             request.GET.getlist(fields.NAME),
+            self.principal.organization_id,
             self.principal.scope,
             datetime.now(UTC).date().isoformat(),
             content,

@@ -371,6 +371,24 @@ def test_a_denied_caller_gets_no_kept_answer(world: World) -> None:
     assert ask(world, key=key).status_code == 403
 
 
+def test_head_is_told_the_same(world: World) -> None:
+    tag = ask(world)["ETag"]
+    headers = {"Authorization": f"Bearer {world.wide_key}"}
+    told = world.client.head(SERIES, query_params=ASKED, headers=headers)
+    assert (told.status_code, told["ETag"], told.content) == (200, tag, b"")
+    known = world.client.head(SERIES, query_params=ASKED, headers={**headers, "If-None-Match": tag})
+    assert known.status_code == 304
+
+
+def test_a_principal_without_a_scope_shares_nothing(
+    world: World, computed: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.orgs.principals.scope_of", lambda *_: "")
+    ask(world)
+    ask(world)
+    assert len(computed) == 2
+
+
 def test_entries_survive_packing_and_nothing_else_is_taken_for_one() -> None:
     entry = answers.entry_of({"data": list(range(1000))}, "0" * 32, first_seen=time.time())
     assert answers.unpack(entry.pack()) == entry
