@@ -25,6 +25,8 @@ from tests.support.table import (
     AUTHENTICATED,
     FURTHER,
     INSTALLATION,
+    NEEDS,
+    OPEN,
     PUBLIC,
     ROLES,
     SIGNED_IN,
@@ -50,6 +52,18 @@ def test_every_route_declares_what_it_needs(route: Route) -> None:
     assert not unknown, f"{route.path} needs {unknown}, which the permission table does not have"
     undeclared = sorted(route.offered_by_class - set(needed))
     assert not undeclared, f"{route.path} offers {undeclared} and does not declare what they need"
+
+
+def test_every_route_asks_for_what_is_written_down() -> None:
+    """A new route is added to NEEDS (or, if the whole world may use it, to OPEN) of tests/support/table.py."""
+    declared = {
+        f"{method} {route.path}": needed
+        for route in ROUTES
+        for method in METHODS
+        if method != "HEAD" and (needed := route.needs(method)) is not None
+    }
+    assert {one: needed for one, needed in declared.items() if needed != PUBLIC} == NEEDS
+    assert {one for one, needed in declared.items() if needed == PUBLIC} == OPEN
 
 
 def code_of(answer: HttpResponseBase) -> tuple[int, str]:

@@ -49,3 +49,79 @@ FURTHER = frozenset({PUBLIC, AUTHENTICATED, SIGNED_IN, ACCOUNT, INSTALLATION})
 
 def permissions_of(role: str) -> frozenset[str]:
     return frozenset(permission for permission, roles in TABLE.items() if role in roles)
+
+
+_NEEDS = """
+GET    /api/v1/metrics                      metrics:read
+GET    /api/v1/metrics/summary              metrics:read
+GET    /api/v1/metrics/catalog              metrics:read
+POST   /api/v1/metrics/query                metrics:query
+POST   /v1/traces                           traces:write
+POST   /v1/metrics                          traces:write
+POST   /v1/logs                             traces:write
+POST   /api/v1/traces                       traces:write
+POST   /api/v1/private/otel/v1/traces       traces:write
+POST   /api/public/otel/v1/traces           traces:write
+GET    /api/v1/me                           authenticated
+GET    /api/v1/organizations                authenticated
+POST   /api/v1/organizations                installation:manage
+GET    /api/v1/organizations/{slug}         authenticated
+PATCH  /api/v1/organizations/{slug}         org:manage
+GET    /api/v1/projects                     signed_in
+POST   /api/v1/projects                     org:manage
+GET    /api/v1/projects/{slug}              signed_in
+PATCH  /api/v1/projects/{slug}              org:manage
+GET    /api/v1/members                      members:manage
+GET    /api/v1/members/{number}             members:manage
+PATCH  /api/v1/members/{number}             members:manage
+DELETE /api/v1/members/{number}             members:manage
+GET    /api/v1/invitations                  members:manage
+POST   /api/v1/invitations                  members:manage
+DELETE /api/v1/invitations/{number}         members:manage
+GET    /api/v1/keys                         keys:manage_own
+POST   /api/v1/keys                         keys:manage_own
+GET    /api/v1/keys/{number}                keys:manage_own
+PATCH  /api/v1/keys/{number}                keys:manage_own
+DELETE /api/v1/keys/{number}                keys:manage_own
+POST   /api/v1/keys/{number}/rotate         keys:manage_own
+GET    /api/v1/audit                        audit:read
+GET    /api/v1/audit/export                 audit:read
+GET    /account                             account
+POST   /account/organization                account
+GET    /account/password                    account
+POST   /account/password                    account
+"""
+# What each route asks for: every one that is not open to the whole world.
+NEEDS: dict[str, str] = {
+    f"{method} {path}": permission
+    for method, path, permission in (line.split() for line in _NEEDS.strip().splitlines())
+}
+
+# Open to the whole world on purpose: probes, documentation, signing in, following an invitation.
+OPEN = frozenset(
+    """
+    GET /health
+    GET /ready
+    GET /metrics
+    GET /docs/errors
+    GET /docs/errors/
+    GET /docs/errors/{code}
+    GET /api/schema
+    GET /api/schema/
+    GET /api/docs
+    GET /api/docs/
+    POST /api/v1/auth/token
+    POST /api/v1/auth/token/refresh
+    POST /api/v1/auth/token/revoke
+    POST /api/v1/invitations/accept
+    GET /invitations/{token}
+    POST /invitations/{token}
+    GET /
+    GET /admin
+    GET /login
+    POST /login
+    POST /logout
+    """.strip()
+    .replace("    ", "")
+    .splitlines()
+)
