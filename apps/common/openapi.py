@@ -12,7 +12,13 @@ from typing import Any
 from apps.common.errors import CATALOGUE, ErrorCode
 
 _EXAMPLE_META = {"timestamp": "2026-11-05T00:00:00Z", "request_id": "req_0123456789abcdef01234567"}
-_NAMING = frozenset({"project", "x-project", "x-project-name", "x-organization"})
+_NAMING = frozenset({"project", "x-project", "x-project-name"})
+_ORGANIZATION = {
+    "name": "X-Organization",
+    "in": "header",
+    "schema": {"type": "string"},
+    "description": "The slug of the organization that is meant, for a member of several.",
+}
 _plain: dict[str, dict[str, dict[str, Any]]] = {}
 
 ERROR_SCHEMA: dict[str, Any] = {
@@ -105,7 +111,8 @@ def _statuses(path: str, operation: dict[str, Any]) -> list[int]:
     parameters = operation.get("parameters", [])
     statuses = [500, 503, 504]
     if operation.get("security"):
-        statuses += [401, 403, 429]
+        # 400 and 404 for the organization that the caller names, or should have named.
+        statuses += [400, 401, 403, 404, 429]
     if parameters or "requestBody" in operation:
         statuses.append(400)
     if "requestBody" in operation:
@@ -123,9 +130,12 @@ def complete(result: dict[str, Any], generator: Any, request: Any, public: bool)
         paths.setdefault(path, {}).update(deepcopy(operations))
     components = result.setdefault("components", {})
     components.setdefault("schemas", {})["Error"] = ERROR_SCHEMA
+    components.setdefault("parameters", {})["Organization"] = _ORGANIZATION
     components["responses"] = {**components.get("responses", {}), **_responses()}
     for path, operations in paths.items():
         for operation in operations.values():
+            if operation.get("security"):
+                operation.setdefault("parameters", []).append({"$ref": "#/components/parameters/Organization"})
             if not operation.pop("x-envelope", True):
                 continue
             for status in _statuses(path, operation):

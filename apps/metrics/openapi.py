@@ -70,13 +70,6 @@ _FILTERS = [_query(name, f"Only this {name}, or one of several separated by comm
 _UNTOUCHED: dict[int | tuple[int, str], Any] = {
     304: OpenApiResponse(description="The copy that If-None-Match or If-Modified-Since speaks of is still right")
 }
-_ERRORS: dict[int | tuple[int, str], Any] = {
-    400: OpenApiResponse(OpenApiTypes.OBJECT, description="1201 to 1205: what is wrong, and with which field"),
-    401: OpenApiResponse(OpenApiTypes.OBJECT, description="1000, 1002 or 1003"),
-    403: OpenApiResponse(OpenApiTypes.OBJECT, description="1100 or 1101"),
-    404: OpenApiResponse(OpenApiTypes.OBJECT, description="1300: no such project"),
-    504: OpenApiResponse(OpenApiTypes.OBJECT, description="1800: the time limit"),
-}
 _SERIES_EXAMPLE = {
     "metadata": {
         "interval": "1hour",
@@ -135,7 +128,6 @@ SERIES: dict[str, Any] = {
             examples=[OpenApiExample("series", _SERIES_EXAMPLE)],
         ),
         **_UNTOUCHED,
-        **_ERRORS,
     },
 }
 _BODY: dict[str, Any] = {
@@ -220,7 +212,6 @@ QUERY: dict[str, Any] = {
     ],
     "responses": {
         200: OpenApiResponse(_object(metadata=_object(**_QUERY_METADATA), data=_list(_ROW), meta=_META)),
-        **_ERRORS,
     },
 }
 _PERIOD = _object(
@@ -284,7 +275,6 @@ SUMMARY: dict[str, Any] = {
             )
         ),
         **_UNTOUCHED,
-        **_ERRORS,
     },
 }
 CATALOG: dict[str, Any] = {

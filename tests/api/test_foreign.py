@@ -49,7 +49,7 @@ Ask = tuple[str, str, str]  # path, query, caller's name
 def parameters_of(route: Route) -> list[dict[str, Any]]:
     """The query parameters that the document names for a GET."""
     listed = OPERATIONS.get(route.path, {}).get("get", {}).get("parameters", [])
-    return [one for one in listed if one["in"] == "query"]
+    return [one for one in listed if one.get("in") == "query"]
 
 
 def base_of(route: Route) -> dict[str, str]:

@@ -120,6 +120,9 @@ def test_every_answer_is_as_documented(stage: Stage, case: Any) -> None:
         # Half of the requests name something that is there.
         values = {name: _example(stage, route, name) for name in route.parameters}
         case.path_parameters = values
+    if turn % 4 and case.headers:
+        # Most headers that are made up name an organization that there is not, and nothing is asked then.
+        case.headers.pop("X-Organization", None)
     caller = _caller(stage, route, case.method.upper())
     with undone():
         answer = case.call(base_url="http://localhost", headers={"Accept-Encoding": "identity", **caller.headers})
