@@ -108,7 +108,9 @@ class Project(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.organization_id}/{self.slug}"
+        # Never a query of its own: whoever wants the organization's name has fetched it.
+        known = Project._meta.get_field("organization").is_cached(self)
+        return f"{self.organization.slug if known else self.organization_id}/{self.slug}"
 
 
 class Membership(models.Model):

@@ -363,6 +363,15 @@ def test_every_action_that_is_recorded_can_be_chosen() -> None:
     assert found <= set(ACTIONS)
 
 
+def test_projects_are_chosen_by_their_organizations_name(desk: Client, world: World) -> None:
+    asked = {"app_label": "orgs", "model_name": "apikey", "field_name": "project", "term": "def"}
+    found = desk.get("/admin/autocomplete/", asked).json()["results"]
+    assert [one["text"] for one in found] == ["acme/default"]
+    member = Membership.objects.get(user__email="ada@acme.example")
+    member.projects.add(world.web)
+    assert "acme/web" in desk.get(url("membership_change", member.pk)).content.decode()
+
+
 # -- cost ----------------------------------------------------------------------------------------------------------
 
 

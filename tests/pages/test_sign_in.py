@@ -126,6 +126,7 @@ def test_signing_out_ends_the_session_everywhere(signed_in: Client) -> None:
     assert signed_in.get("/account").status_code == 200
     assert signed_in.post("/logout")["Location"] == "/login"
     assert last("session.sign_out").actor == "ada@acme.example"
+    assert not Session.objects.exists()
     thief = Client()
     thief.cookies["hub_session"] = stolen
     assert thief.get("/account").status_code == 302

@@ -23,6 +23,7 @@ from django.utils.text import capfirst
 
 from apps.common.errors import ApiError
 from apps.orgs.audit import Actor, actor_of
+from apps.orgs.models import Project
 from apps.orgs.pages.common import add_refusal
 
 if TYPE_CHECKING:  # generic for the type checker alone
@@ -129,6 +130,12 @@ class ServiceAdmin(SuperusersChange):
         made.rehearse = lambda form: self._write(request, form, change)
         return made
 
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        return super().formfield_for_foreignkey(db_field, request, **_named(db_field), **kwargs)
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        return super().formfield_for_manytomany(db_field, request, **_named(db_field), **kwargs)
+
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         saved = self._write(request, form, change)
         obj.pk = saved.pk
@@ -184,6 +191,12 @@ class ServiceAdmin(SuperusersChange):
     def log_deletion(self, request: HttpRequest, obj: Any, object_repr: str) -> Any: ...
 
     def log_deletions(self, request: HttpRequest, queryset: Any) -> Any: ...
+
+
+def _named(db_field: Any) -> dict[str, Any]:
+    """Projects to choose from, with their organizations' names."""
+    of_projects = db_field.remote_field.model is Project
+    return {"queryset": Project.objects.select_related("organization")} if of_projects else {}
 
 
 def each(request: HttpRequest, chosen: Iterable[models.Model], act: Callable[[Any], None], done: str) -> None:

@@ -55,13 +55,15 @@ class NewKeyForm(KeyForm):
 class ApiKeyAdmin(ServiceAdmin):
     object_type = "key"
     offers = frozenset({"add", "change"})
-    list_display = ("prefix", "name", "organization", "project", "rights", "state", "last_used_at", "expires_at")
-    list_select_related = ("organization", "project")
+    list_display = ("prefix", "name", "organization", "place", "rights", "state", "last_used_at", "expires_at")
     list_filter = ("role", ("revoked_at", admin.EmptyFieldListFilter), "expires_at")
     search_fields = ("public_id", "name", "organization__slug")
     ordering = ("-created_at",)
     autocomplete_fields = ("organization", "project")
     actions = ("rotate", "revoke")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).select_related("organization", "project__organization")
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         own = ("organization", "project", "name", "role", "permissions", "networks", "expires_at")
@@ -76,6 +78,10 @@ class ApiKeyAdmin(ServiceAdmin):
     @admin.display(description="role or permissions")
     def rights(self, key: ApiKey) -> str:
         return key.role or ", ".join(key.permissions)
+
+    @admin.display(description="project")
+    def place(self, key: ApiKey) -> str:
+        return key.project.slug if key.project else "all"
 
     @admin.display
     def state(self, key: ApiKey) -> str:

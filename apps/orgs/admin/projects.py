@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from apps.orgs.admin.base import ServiceAdmin
@@ -20,12 +21,14 @@ class ProjectAdmin(ServiceAdmin):
     object_type = "project"
     offers = frozenset({"add", "change"})
     list_display = ("slug", "organization", "name", "store_content", "spans_per_minute", "created_at")
-    list_select_related = ("organization",)
     list_filter = ("store_content",)
     search_fields = ("slug", "name", "organization__slug")
     ordering = ("organization__slug", "slug")
     autocomplete_fields = ("organization",)
     fields = ("organization", "slug", "name", *_SETTINGS, "spans_per_minute")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).select_related("organization")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return ("organization", "slug") if obj else ()
