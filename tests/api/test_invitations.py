@@ -187,6 +187,7 @@ def test_nobody_invites_beyond_their_own_reach(world: World) -> None:
         ({"expires_in_days": 10**20}, "expires_in_days"),
         ({"expires_in_days": "7"}, "expires_in_days"),
         ({"projects": "web"}, "projects"),
+        ({"projects": []}, "projects"),
         ({"all_projects": True, "projects": ["web"]}, "projects"),
         ({"all_projects": False}, "projects"),
         ({"token": "x"}, "token"),

@@ -126,8 +126,9 @@ class InvitationsView(View):
     )
     def post(self, request: Request) -> Response:
         given = body(request, NewInvitation)
+        # An empty list is not "all of them": that is said by naming none.
+        given.setdefault("all_projects", "projects" not in given)
         given["projects"] = projects_named(self.principal(request), given.get("projects", ()))
-        given.setdefault("all_projects", not given["projects"])
         organization = self.organization(request)
         invitation, token = invitation_create(**self.change(request), organization=organization, **given)
         link = request.build_absolute_uri(f"/invitations/{token}")
