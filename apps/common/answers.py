@@ -100,14 +100,14 @@ def unpack(blob: bytes | None) -> Entry | None:
     return Entry(etag.decode(), blob[_HEAD.size : middle], blob[middle:], checksum, computed_at, first_seen)
 
 
-def entry_of(document: Mapping[str, Any], etag: str, *, first_seen: float = 0.0, computed_at: float = 0.0) -> Entry:
+def entry_of(document: Mapping[str, Any], *, computed_at: float, etag: str = "") -> Entry:
     """Make the entry of an answer without its meta."""
     body = jsontext.dumps(document)[:-1]
     packed = b""
     if len(body) >= COMPRESS_FROM:
         squeeze = zlib.compressobj(LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
         packed = squeeze.compress(body) + squeeze.flush(zlib.Z_SYNC_FLUSH)
-    return Entry(etag, body, packed, zlib.crc32(body), computed_at or time.time(), first_seen)
+    return Entry(etag, body, packed, zlib.crc32(body), computed_at)
 
 
 def respond(entry: Entry, request: HttpRequest, ttl: int, *, cached: bool) -> HttpResponse:

@@ -28,7 +28,7 @@ from apps.common.valkey import CacheDown
 
 MAX_BYTES: Final = 4_000_000
 EARLY: Final = 0.8  # of its time to live, after which one request computes an answer anew
-SEEN_SECONDS: Final = 7 * 86_400
+SEEN_SECONDS: Final = 3_600  # since it was last computed; questions that end now have a new ETag each minute
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.1
 _ALONE: Final = ""  # the token of a computation that no lock in Valkey stands for
 _OURS: Final = re.compile(rb"hub:[a-z_]+:\d+:[0-9a-f]{32}(:lock)?")
@@ -90,7 +90,7 @@ def first_seen(organization_id: int, etag: str) -> float:
     def note(client: Redis) -> Any:
         with client.pipeline(transaction=False) as pipe:
             pipe.set(key, now, nx=True, ex=SEEN_SECONDS)
-            pipe.get(key)
+            pipe.getex(key, ex=SEEN_SECONDS)
             return pipe.execute()
 
     try:

@@ -119,7 +119,7 @@ def _with_aggregates(now: datetime, hold: timedelta) -> RefreshReport:
         done = _fold(cursor, now, hold, aggregates=True)
         ledger.advance(cursor, {"usage_1m": done.build.old["usage_1m"]}, done.started)
         if done.changed:
-            done.marks.ids += _mark(cursor, done.changed)
+            _mark_changed(cursor, done)
         run = 0 if done.idle else ledger.run_started(cursor, done.started)
     if not done.idle:
         _refresh_aggregates(run, done.build)
@@ -216,6 +216,12 @@ def _cut(
     return (project, lo, edge)
 
 
+def _mark_changed(cursor: CursorWrapper, done: Pass) -> None:
+    """Mark what changed traces made dirty; the marks go with this pass's own."""
+    done.marks.ids += _mark(cursor, done.changed)
+    done.marks.rows += moments(done.changed)
+
+
 def _mark(cursor: CursorWrapper, ranges: Ranges) -> list[int]:
     rows = moments(ranges)
     cursor.execute(
@@ -233,6 +239,6 @@ def _remove(cursor: CursorWrapper, done: Pass) -> None:
         cursor.execute("DELETE FROM span_mark WHERE id = ANY(%s)", [marks.ids])
     if marks.rest:
         cursor.execute("INSERT INTO span_mark (project_id, lo, hi, created_at) VALUES (%s, %s, %s, %s)", marks.rest)
-    # Range by range, as the marks of changed traces were counted while they lay there: a version never falls back.
-    ranges = [*marks.rows, *moments(done.changed)]
-    ledger.bump_versions(cursor, [day for row in ranges for day in touched_days(Ranges.of([row]))])
+    # Mark by mark, as they were counted while they lay there: a version never falls back. A changed trace that nobody
+    # marked needs no count: answers knew of it before.
+    ledger.bump_versions(cursor, [day for row in marks.rows for day in touched_days(Ranges.of([row]))])

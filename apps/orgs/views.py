@@ -8,6 +8,7 @@ to add a read endpoint, docs/caching.md what callers may rely on.
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -230,13 +231,12 @@ class _Maker:
         return caching.first_seen(self.principal.organization_id, self.etag)
 
     def entry(self) -> Entry:
-        if self.asked.version is not None:
-            etag = self.etag
-            document = fields.keep(self.chosen, self.asked.compute())
-            return answers.entry_of(document, etag, first_seen=self.first_seen())
-        entry = answers.entry_of(fields.keep(self.chosen, self.asked.compute()), "")
-        self._etag = self._digest(hashlib.sha256(entry.body).hexdigest())
-        return entry.named(self._etag, self.first_seen())
+        begun = time.time()  # an answer that took long is as old as the data that it saw
+        etag = self.etag if self.asked.version is not None else None
+        entry = answers.entry_of(fields.keep(self.chosen, self.asked.compute()), computed_at=begun)
+        if etag is None:
+            etag = self._etag = self._digest(hashlib.sha256(entry.body).hexdigest())
+        return entry.named(etag, self.first_seen())
 
 
 def key_of(area: str, principal: Principal, request: HttpRequest) -> str:

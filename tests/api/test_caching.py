@@ -121,6 +121,22 @@ def test_the_caller_can_have_it_computed_anew(world: World, computed: list[Any],
     assert len(computed) == 2
 
 
+def test_a_slow_answer_is_as_old_as_its_data(
+    world: World, clock: time_machine.Traveller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(spec: Any) -> Any:
+        made = answer(spec)
+        clock.shift(20)
+        return made
+
+    monkeypatch.setattr(metrics_api, "answer", slow)
+    assert ask(world).json()["meta"]["computed_at"] == "2026-11-05T14:30:15.250000Z"
+    clock.shift(25)
+    assert ask(world)["Age"] == "45"
+    clock.shift(15)
+    assert ask(world).json()["meta"]["cached"] is False
+
+
 def test_one_request_computes_an_ageing_answer_anew_and_keeps_it(
     world: World, computed: list[Any], clock: time_machine.Traveller
 ) -> None:
@@ -390,7 +406,7 @@ def test_a_principal_without_a_scope_shares_nothing(
 
 
 def test_entries_survive_packing_and_nothing_else_is_taken_for_one() -> None:
-    entry = answers.entry_of({"data": list(range(1000))}, "0" * 32, first_seen=time.time())
+    entry = answers.entry_of({"data": list(range(1000))}, computed_at=time.time()).named("0" * 32, time.time())
     assert answers.unpack(entry.pack()) == entry
     assert answers.unpack(entry.pack()[:-1]) is None
     assert answers.unpack(b"other") is None

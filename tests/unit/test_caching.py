@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -75,7 +76,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeValkey]:
 
 
 def made(number: int = 1) -> Entry:
-    return entry_of({"data": [number]}, "a" * 32)
+    return entry_of({"data": [number]}, computed_at=time.time(), etag="a" * 32)
 
 
 def crowd(compute: Callable[[], Entry]) -> list[Any]:
