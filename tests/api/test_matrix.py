@@ -18,6 +18,7 @@ from django.test import Client
 from apps.orgs.access import KNOWN_PERMISSIONS, PERMISSIONS
 from apps.orgs.authentication import forget_keys
 from apps.orgs.models import Membership, User
+from apps.orgs.views import ReadView
 from tests.support.callers import PASSWORD, Caller, Stage, ask, fill, undone
 from tests.support.surface import METHODS, NO_ENVELOPE, Route, admin_routes, api_routes
 from tests.support.table import (
@@ -79,6 +80,11 @@ def code_of(answer: HttpResponseBase) -> tuple[int, str]:
 def is_page(route: Route) -> bool:
     """Pages for people lead to the sign-in page where the API answers 401."""
     return not route.path.startswith(("/api/", "/v1/"))
+
+
+def is_kept(route: Route) -> bool:
+    """Whether answers are kept and given again in front of the view."""
+    return isinstance(route.view_class, type) and issubclass(route.view_class, ReadView)
 
 
 def may(caller: Caller, needed: str) -> bool:
@@ -151,9 +157,11 @@ def problems(stage: Stage, route: Route, callers: list[Caller], *, foreign: bool
             continue
         # A few are enough where nobody is asked who they are.
         for caller in callers[:3] if needed == PUBLIC else callers:
-            wrong = problem(route, method, caller, ask(stage.client, caller, method, path), foreign=foreign)
-            if wrong:
-                found.append(f"{method} {path} as {caller.name}: {wrong}")
+            # Twice where an answer may have been kept from the first time.
+            for _ in range(2 if is_kept(route) and method == "GET" else 1):
+                wrong = problem(route, method, caller, ask(stage.client, caller, method, path), foreign=foreign)
+                if wrong:
+                    found.append(f"{method} {path} as {caller.name}: {wrong}")
     return found
 
 
