@@ -64,7 +64,7 @@ def web_processes(up: Up) -> set[int]:
 
 
 def test_requests_are_counted_exactly_while_processes_come_and_go(up: Up) -> None:
-    done = 0
+    done = int(scraped(up, HEALTH))  # the other tests ask, too
     while len(web_processes(up)) < 2:
         ask(up, 20)
         done += 20
@@ -91,18 +91,22 @@ def test_requests_are_counted_exactly_while_processes_come_and_go(up: Up) -> Non
     assert not gauges.exists()
 
 
+def statements_of_tasks(up: Up) -> list[dict[str, Any]]:
+    return [line for line in told(up) if line["process"] == "worker" and line["logger"] == "hub.sql"]
+
+
 def test_the_background_counts_too(up: Up) -> None:
-    counts = up.data_dir / "metrics"
-    wait_for(lambda: {line["pid"] for line in told(up) if line["process"] == "worker"}, up.text)
-    workers = {line["pid"] for line in told(up) if line["process"] == "worker"}
-    assert [pid for pid in workers if (counts / f"histogram_{pid}.db").exists()]
+    wait_for(lambda: statements_of_tasks(up), up.text)
+    pids = {line["pid"] for line in statements_of_tasks(up)}
+    assert [pid for pid in pids if (up.data_dir / "metrics" / f"histogram_{pid}.db").exists()]
 
 
 def test_every_line_is_an_object_with_the_fields(up: Up) -> None:
     ask(up, 3)
+    wait_for(lambda: statements_of_tasks(up) and web_processes(up), up.text)
     lines = told(up)
     assert {"hub", "web", "worker"} <= {line["process"] for line in lines}
     assert not [line for line in lines if not set(line) >= FIELDS]
-    task = next(line for line in lines if line["process"] == "worker" and line["logger"] == "hub.sql")
+    task = statements_of_tasks(up)[0]
     assert task["request_id"] and "statement" in task
     assert any("is ready at" in line["message"] for line in lines if line["process"] == "hub")
