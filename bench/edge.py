@@ -64,6 +64,11 @@ class Case:
         return statistics.median(one[part] for one in self.micros)
 
     @property
+    def cores(self) -> float:
+        """How many cores the bench got, itself included: below the machine's number where other work ran."""
+        return self.rate * (self.server + self.cost("client")) / 1e6
+
+    @property
     def server(self) -> float:
         """Microseconds of everything but the load generator."""
         return statistics.median(sum(one[part] for part in PARTS[:-1]) for one in self.micros)
@@ -159,13 +164,16 @@ def cases_of(hub: Hub, path: str, name: str, token: str, web: int) -> list[Case]
 
 def report(cases: list[Case]) -> None:
     """One line a case, then ratios."""
-    print(f"\n  {'':22} {'req/s':>8}  {'rounds':>15}  {'p99 ms':>7}   CPU us a request: {'server':>7}", end="")
+    print(
+        f"\n  {'':22} {'req/s':>8}  {'rounds':>15}  {'p99 ms':>7} {'cores':>5}   CPU us a request: {'server':>7}",
+        end="",
+    )
     print("".join(f" {part:>9}" for part in PARTS) + "   body bytes")
     for case in cases:
         span = f"{min(case.rates):,.0f}-{max(case.rates):,.0f}"
         sizes = "/".join(str(length) for length in sorted(case.lengths)[:3])
         print(
-            f"  {case.name:22} {case.rate:8,.0f}  {span:>15}  {statistics.median(case.p99):7.1f}"
+            f"  {case.name:22} {case.rate:8,.0f}  {span:>15}  {statistics.median(case.p99):7.1f} {case.cores:5.2f}"
             f"   {'':17} {case.server:7.0f}" + "".join(f" {case.cost(part):9.1f}" for part in PARTS) + f"   {sizes}"
         )
     by_name = {case.name: case for case in cases}
@@ -178,10 +186,11 @@ def report(cases: list[Case]) -> None:
         for other in (by_name[one] for one in others if one in by_name):
             ratios = [ours / theirs for ours, theirs in zip(cached.rates, other.rates, strict=True)]
             print(f"    {cached.name} / {other.name}: {statistics.median(ratios):.2f}")
-        met = "met" if cached.rate >= GOAL_RATE and cached.server <= GOAL_MICROS else "MISSED"
+        rate = "met" if cached.rate >= GOAL_RATE else "MISSED"
+        cost = "met" if cached.server <= GOAL_MICROS else "MISSED"
         print(
-            f"    goal for {cached.name}: {GOAL_RATE:,} requests/s and {GOAL_MICROS} us of CPU a request: "
-            f"{cached.rate:,.0f} and {cached.server:.0f}, {met}"
+            f"    goals for {cached.name}: {GOAL_RATE:,} requests a second: {cached.rate:,.0f}, {rate} "
+            f"(with {cached.cores:.2f} cores); {GOAL_MICROS} us of CPU a request: {cached.server:.0f}, {cost}"
         )
 
 
