@@ -140,8 +140,13 @@ def _described(response: HttpResponse, etag: str, last_modified: int | None, ttl
     headers["Cache-Control"] = f"private, max-age={ttl}"
     headers["Vary"] = VARY
     if last_modified is not None:
-        headers["Last-Modified"] = http_date(last_modified)
+        headers["Last-Modified"] = _http_date(last_modified)
     return response
+
+
+@lru_cache(maxsize=1024)
+def _http_date(epoch: int) -> str:
+    return http_date(epoch)
 
 
 def _moment(epoch: float) -> datetime:
