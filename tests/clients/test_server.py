@@ -95,3 +95,13 @@ def cut_off(server: tuple[str, str], whole: bytes) -> bytes:
         connection.sendall(head.encode() + whole[: len(whole) // 2])
         connection.shutdown(socket.SHUT_WR)
         return connection.recv(1_000)[9:12]
+
+
+def test_a_refused_sender_of_a_large_body_gets_the_answer(server: tuple[str, str]) -> None:
+    # Larger than what the sockets' buffers hold: it is still being sent when it is refused.
+    large = b"x" * 12_000_000
+    for _ in range(3):
+        assert send(server, large, Authorization="Bearer ah_wrong")[0] == 401
+        assert send(server, large)[0] == 413
+        assert send(server, large, **{"Content-Type": "text/plain"})[0] == 415
+        assert send(server, [large[:1_000_000]] * 12, Authorization="Bearer ah_wrong")[0] == 401
