@@ -119,7 +119,7 @@ def test_the_number_of_rows_changes_nothing(stage: Stage, table: dict[str, Any])
     with transaction.atomic():
         for number in range(10):
             for name, make in MAKERS.items():
-                if name in ("keys", "invitations", "audit"):
+                if name in ("keys", "invitations", "members", "audit"):
                     make(world.acme, world.default, world.ada)
             api_key_create(organization=world.acme, project=world.web, name=f"more {number}", role="viewer")
         grown = measured(stage)

@@ -170,7 +170,7 @@ def _invitation(organization: Organization, project: Project, user: User) -> Inv
 
 
 def _member(organization: Organization, project: Project, user: User) -> Membership:
-    person = _user(f"member@{organization.slug}.example", name=f"Member of {organization.slug}")
+    person = _user(f"member-{secrets.token_hex(4)}@{organization.slug}.example", name=f"Member of {organization.slug}")
     return Membership.objects.create(user=person, organization=organization, role=Role.VIEWER)
 
 
