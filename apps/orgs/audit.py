@@ -25,8 +25,10 @@ from rest_framework.request import Request
 from apps.common.address import client_address
 from apps.common.errors import ApiError
 from apps.common.ids import request_id
+from apps.common.limits import take
 from apps.orgs.access import Principal
 from apps.orgs.models import AuditEntry, Membership, User
+from apps.orgs.tiers import denial_bucket
 
 logger = logging.getLogger(__name__)
 
@@ -212,10 +214,15 @@ def denied(
 
 
 def refusal(request: HttpRequest, error: ApiError) -> None:
-    """Write down a denial (1100, 1101, 1102) as it is answered; once a request, whoever sees it first."""
+    """Write down a denial (1100, 1101, 1102) as it is answered; once a request, whoever sees it first.
+
+    Nothing limits how often somebody without credentials is denied, and entries stay for good: only so many are made.
+    """
     if getattr(request, "hub_denied", False):
         return
     request.hub_denied = True  # type: ignore[attr-defined]
+    if actor_of(request).kind == "anonymous" and not take([(denial_bucket(client_address(request)), 1)])[0].allowed:
+        return
     details = error.details if isinstance(error.details, Mapping) else {}
     after = {"code": error.entry.code, "message": error.message, **details}
     denied(request, after=after)

@@ -27,6 +27,7 @@ ENDPOINT_FIGURES: dict[str, Figures] = {
     "models/compare": (50, 50),
 }
 SIGN_IN_FIGURES: Figures = (10, 10)  # per address, for auth/token
+DENIAL_FIGURES: Figures = (10, 10)  # per address, for entries in the audit log about callers who are nobody
 REFRESH_FIGURES: Figures = (120, 120)  # per address, for auth/token/refresh and revoke: many people may share one
 
 
@@ -74,6 +75,11 @@ def sign_in_bucket(address: str) -> Bucket:
 def refresh_bucket(address: str) -> Bucket:
     """How often refresh tokens may be shown from an address."""
     return _address_bucket(address, "auth/refresh", REFRESH_FIGURES)
+
+
+def denial_bucket(address: str) -> Bucket:
+    """How many denials of unknown callers from an address are written down: no request of theirs costs a token."""
+    return _address_bucket(address, "audit/denied", DENIAL_FIGURES)
 
 
 def _address_bucket(address: str, name: str, figures: Figures) -> Bucket:

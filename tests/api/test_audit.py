@@ -93,6 +93,22 @@ def test_a_denial_at_the_door_is_written_down_once(world: World) -> None:
     assert (entry.after["code"], entry.after["required_permission"]) == (1100, "metrics:read")
 
 
+def test_strangers_cannot_fill_the_log(world: World) -> None:
+    def denied(times: int, path: str, address: str) -> int:
+        for _ in range(times):
+            assert world.client.get(path, REMOTE_ADDR=address).status_code == 403
+        return len(entries(action="access.denied", address=address))
+
+    assert denied(3, "/metrics", "192.0.2.9") == 3
+    assert denied(20, "/metrics", "192.0.2.9") == 10
+    assert denied(1, "/metrics", "192.0.2.10") == 1
+    # Whoever is known pays for requests in tokens, and is written down each time.
+    _, poor = world.new_key(role="", permissions=["costs:read"])
+    for _ in range(12):
+        assert world.get("/api/v1/metrics", key=poor).status_code == 403
+    assert len(entries(action="access.denied", actor_kind="key")) == 12
+
+
 def test_a_hidden_project_is_written_down_and_a_foreign_one_is_not(world: World) -> None:
     assert world.get("/api/v1/metrics", key=world.key, metrics="request_count", project="web").status_code == 403
     (entry,) = entries(outcome="denied")
