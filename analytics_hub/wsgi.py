@@ -5,14 +5,19 @@ from __future__ import annotations
 import gc
 import os
 
+from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
 from analytics_hub.launch.process import follow_parent
 from apps.common import pulse
+from apps.common.uploads import Uploads, guarded
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "analytics_hub.settings")
 follow_parent()
-application = get_wsgi_application()
+_django = get_wsgi_application()
+_uploads = Uploads(settings.HUB.web_threads)
+_uploads.watch()
+application = guarded(_django, _uploads)
 pulse.start()
 
 # What is loaded by now (models, routes, the price list) lives as long as the process, so full collections need not walk

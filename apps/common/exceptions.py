@@ -29,6 +29,8 @@ def translate(error: BaseException) -> ApiError:
     """The client's view of an exception. Whatever is not known is 1900, and its text stays with us."""
     if isinstance(error, ApiError):
         return error
+    if isinstance(error, UnreadablePostError) and isinstance(error.__cause__, ApiError):
+        return error.__cause__
     if isinstance(error, drf.APIException):
         return _from_drf(error)
     if isinstance(error, (DjangoDatabaseError, psycopg.Error)):

@@ -7,6 +7,8 @@ from typing import Any, Final
 
 from django.http import HttpRequest
 
+from apps.common.errors import ApiError
+
 _CHUNK: Final = 65_536
 _MAX_MEMBERS: Final = 10_000  # empty ones cost time and never reach the limit of bytes
 _GZIP: Final = 16 + zlib.MAX_WBITS
@@ -80,6 +82,8 @@ def _read_exactly(stream: Any, length: int) -> bytes:
 def _read(stream: Any, size: int) -> bytes:
     try:
         part: bytes = stream.read(size)
+    except ApiError:
+        raise
     except OSError:
         raise BodyError(400, "the body ended before it was complete") from None
     return part
