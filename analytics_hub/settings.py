@@ -25,6 +25,7 @@ METRICS_ALLOWED = parse_networks(HUB.metrics_allowed)
 
 INSTALLED_APPS = [
     "apps.orgs.adminapp.HubAdminConfig",
+    "analytics_hub",  # before Django's own: its createsuperuser and changepassword also write the audit log
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -34,7 +35,6 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
-    "analytics_hub",
     "apps.common",
     "apps.orgs",
     "apps.traces",

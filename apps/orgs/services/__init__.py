@@ -20,7 +20,7 @@ from apps.orgs.services.limits import limit_remove, limit_set
 from apps.orgs.services.members import member_add, member_remove, member_update
 from apps.orgs.services.organizations import organization_create, organization_update
 from apps.orgs.services.projects import add_project_validator, project_create, project_update
-from apps.orgs.services.users import user_create, user_password, user_update
+from apps.orgs.services.users import saves_recorded, user_create, user_password, user_update
 
 __all__ = [
     "ANYTHING",
@@ -48,6 +48,7 @@ __all__ = [
     "organization_update",
     "project_create",
     "project_update",
+    "saves_recorded",
     "user_create",
     "user_password",
     "user_update",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, TypedDict, Unpack
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models.signals import post_save
 
 from apps.common.errors import ApiError
 from apps.orgs.audit import Actor, difference, record
@@ -90,6 +93,20 @@ def user_password(*, actor: Actor, user: User, password: str) -> None:
     user.save(update_fields=["password"])
     _record(actor, "user.password", user)
     transaction.on_commit(forget_keys)
+
+
+@contextmanager
+def saves_recorded(*, actor: Actor, action: str) -> Iterator[None]:
+    """Record whatever saves a person meanwhile, in the transaction of the saving: for Django's own commands."""
+
+    def note(sender: object, instance: User, created: bool, **_: object) -> None:
+        _record(actor, action, instance, after=described(instance) if created else None)
+
+    post_save.connect(note, sender=User, weak=False)
+    try:
+        yield
+    finally:
+        post_save.disconnect(note, sender=User)
 
 
 def check_password_rules(password: str, user: User) -> None:
