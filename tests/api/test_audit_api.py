@@ -81,6 +81,12 @@ def test_the_newest_first(world: World, log: list[AuditEntry]) -> None:
     }
 
 
+def test_a_range_has_its_start_before_its_end(world: World) -> None:
+    turned = {"start_time": WINDOW["end_time"], "end_time": WINDOW["start_time"]}
+    assert error(world.get(URL, **turned)) == (400, 1204, "start_time")
+    assert error(world.get(f"{URL}/export", format="csv", **turned)) == (400, 1204, "start_time")
+
+
 @pytest.mark.parametrize(
     ("filters", "expected"),
     [

@@ -105,6 +105,10 @@ def entries(request: Request, principal: Principal) -> QuerySet[AuditEntry]:
         found = found.filter(at__gte=moment(asked["start_time"], "start_time"))
     if "end_time" in asked:
         found = found.filter(at__lt=moment(asked["end_time"], "end_time"))
+    if "start_time" in asked and "end_time" in asked:
+        start, end = (moment(asked[name], name) for name in ("start_time", "end_time"))
+        if start >= end:
+            raise ApiError(1204, "start_time must be before end_time.", field="start_time")
     if "outcome" in asked:
         if asked["outcome"] not in AuditEntry.Outcome.values:
             error = unknown_name(asked["outcome"], AuditEntry.Outcome.values, what="outcome")
