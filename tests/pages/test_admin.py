@@ -151,13 +151,13 @@ def test_projects(desk: Client, world: World) -> None:
         "organization": world.acme.pk,
         "slug": "shop",
         "name": "Shop",
-        "redact_patterns": "[]",
-        "redact_custom": "[]",
+        "redact_patterns": "",
+        "redact_custom": "",
     }
     saved(desk.post(url("project_add"), form))
     shop = Project.objects.get(slug="shop")
     assert audited("project.create").organization_id == world.acme.pk
-    settings = {"name": "Shop", "store_content": "on", "redact_patterns": '["email"]', "redact_custom": "[]"}
+    settings = {"name": "Shop", "store_content": "on", "redact_patterns": "email\r\n\r\n", "redact_custom": ""}
     saved(desk.post(url("project_change", shop.pk), {**settings, "spans_per_minute": "7"}))
     after = audited("project.update").after
     assert after == {"store_content": True, "redact_patterns": ["email"], "spans_per_minute": 7}
@@ -167,6 +167,11 @@ def test_projects(desk: Client, world: World) -> None:
     assert AuditEntry.objects.count() == number
     shop.refresh_from_db()
     assert shop.raw_retention_days is None
+    saved(desk.post(url("project_change", shop.pk), {**settings, "redact_custom": "id [0-9]+ \r\n[a-z]{9}"}))
+    assert audited("project.update").after["redact_custom"] == ["id [0-9]+ ", "[a-z]{9}"]
+    assert "id [0-9]+ \n[a-z]{9}" in desk.get(url("project_change", shop.pk)).text
+    answer = desk.post(url("project_change", shop.pk), {**settings, "redact_patterns": "emali"})
+    assert "emali" in refused(answer, "redact_patterns")
 
 
 def test_memberships(desk: Client, world: World) -> None:

@@ -91,6 +91,22 @@ class ServiceForm(ModelForm):
             add_refusal(self, error, {name: name for name in self.fields})
 
 
+class Lines(forms.CharField):
+    """A list of texts, one a line. With `strip=False` spaces at the ends of a line belong to it."""
+
+    widget = forms.Textarea(attrs={"rows": 4})
+
+    def prepare_value(self, value: Any) -> Any:
+        return "\n".join(value) if isinstance(value, list) else value
+
+    def to_python(self, value: Any) -> Any:
+        lines = (super().to_python(value) or "").splitlines()
+        return [line.strip() if self.strip else line for line in lines if line.strip()]
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return bool(self.to_python(self.prepare_value(list(initial or []))) != self.to_python(data))
+
+
 class ServiceAdmin(SuperusersChange):
     """A page whose writing is done by services and recorded by them."""
 
@@ -206,7 +222,7 @@ def each(request: HttpRequest, chosen: Iterable[models.Model], act: Callable[[An
         try:
             act(one)
         except ApiError as error:
-            messages.error(request, f"{one}: {error.message}")
+            messages.error(request, f"{one._meta.verbose_name} {one}: {error.message}")
         else:
             count += 1
     if count:

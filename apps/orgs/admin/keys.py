@@ -13,27 +13,12 @@ from django.utils import timezone
 
 from apps.common.errors import ApiError
 from apps.orgs.access import KNOWN_PERMISSIONS
-from apps.orgs.admin.base import ServiceAdmin, ServiceForm, each, shown_once
+from apps.orgs.admin.base import Lines, ServiceAdmin, ServiceForm, each, shown_once
 from apps.orgs.audit import Actor, actor_of
 from apps.orgs.models import ApiKey
 from apps.orgs.services import ANYTHING, key_create, key_revoke, key_rotate, key_update
 
 _STATED = ("prefix", "state", "created_at", "created_by", "last_used_at", "rotated_at", "previous_until", "revoked_at")
-
-
-class Lines(forms.CharField):
-    """A list of texts, one a line."""
-
-    widget = forms.Textarea(attrs={"rows": 4})
-
-    def prepare_value(self, value: Any) -> Any:
-        return "\n".join(value) if isinstance(value, list) else value
-
-    def to_python(self, value: Any) -> Any:
-        return [line.strip() for line in (super().to_python(value) or "").splitlines() if line.strip()]
-
-    def has_changed(self, initial: Any, data: Any) -> bool:
-        return bool(list(initial or []) != self.to_python(data))
 
 
 class KeyForm(ServiceForm):
@@ -115,7 +100,7 @@ class ApiKeyAdmin(ServiceAdmin):
             try:
                 key, text = key_rotate(actor=actor_of(request), by=ANYTHING, key=one)
             except ApiError as error:
-                messages.error(request, f"{one}: {error.message}")
+                messages.error(request, f"{one._meta.verbose_name} {one}: {error.message}")
             else:
                 texts.append((key.name, text))
         return self._texts(request, texts) if texts else None

@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from apps.orgs.admin.base import ServiceAdmin
+from apps.orgs.admin.base import Lines, ServiceAdmin, ServiceForm
 from apps.orgs.audit import Actor
 from apps.orgs.models import Project
 from apps.orgs.services import ANYTHING, project_create, project_update
@@ -16,8 +16,16 @@ from apps.orgs.services import ANYTHING, project_create, project_update
 _SETTINGS = ("raw_retention_days", "content_retention_days", "store_content", "redact_patterns", "redact_custom")
 
 
+class ProjectForm(ServiceForm):
+    """A project's settings; what the API takes as lists stands here one a line."""
+
+    redact_patterns = Lines(required=False, help_text="Of email, phone, card, key: what to redact, one a line.")
+    redact_custom = Lines(required=False, strip=False, help_text="One regular expression a line.")
+
+
 @admin.register(Project)
 class ProjectAdmin(ServiceAdmin):
+    form = ProjectForm
     object_type = "project"
     offers = frozenset({"add", "change"})
     list_display = ("slug", "organization", "name", "store_content", "spans_per_minute", "created_at")
