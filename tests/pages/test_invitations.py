@@ -79,7 +79,9 @@ def test_who_has_an_account_proves_it(web: Client, link: str, bo: User) -> None:
     assert "Your name" not in page
     assert accept(web, link, password="wrong").status_code == 400
     assert new_person(web, link, password="a new password").status_code == 400
-    assert AuditEntry.objects.filter(action="invitation.accept", outcome="denied").count() == 2
+    denied = AuditEntry.objects.filter(action="invitation.accept", outcome="denied")
+    assert denied.count() == 2
+    assert {(entry.object_name, entry.organization_id is None) for entry in denied} == {(bo.email, False)}
     assert not bo.memberships.exists()
     assert accept(web, link, password=PASSWORD)["Location"] == "/account"
     assert bo.memberships.count() == 1

@@ -74,9 +74,21 @@ def _accepted(request: HttpRequest, token: str, form: Form, user: User | None) -
         )
     except ApiError as error:
         if error.entry.code == 1001:
-            audit.denied(request, "invitation.accept", object_type="invitation", object_name="wrong password")
+            _write_down(request, invitation_preview(token))
         add_refusal(form, error, {name: name for name in form.fields})
         return None
+
+
+def _write_down(request: HttpRequest, offered: Preview) -> None:
+    """A wrong password is seen by the organization whose link it was."""
+    audit.denied(
+        request,
+        "invitation.accept",
+        organization_id=offered.organization_id,
+        object_type="invitation",
+        object_name=offered.email,
+        after={"code": 1001},
+    )
 
 
 def _not_good(request: HttpRequest, error: ApiError) -> HttpResponse:
