@@ -93,6 +93,25 @@ def test_name_networks_and_expiry_are_changed(world: World) -> None:
     assert made(world.send("PATCH", f"{URL}/{row['id']}", {"expires_at": None}))["expires_at"] is None
 
 
+def test_nobody_keeps_an_answer(world: World) -> None:
+    row = made(world.send("POST", URL, {"name": "ci", "role": "viewer"}))
+    for path in (URL, f"{URL}/{row['id']}", f"{URL}?limit=0", f"{URL}/{row['id'] + 99}"):
+        assert world.get(path)["Cache-Control"] == "private, no-store"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"role": "owner"}, "'owner' is none of admin, developer, analyst, billing, viewer."),
+        ({"role": "viewer", "expires_at": "tomorrow"}, "ISO 8601 time with a zone, such as 2026-"),
+        ({"role": "viewer", "expires_at": "2030-01-01T00:00:00"}, "ISO 8601 time with a zone, such as 2026-"),
+    ],
+)
+def test_a_refusal_says_what_would_do(world: World, given: dict[str, Any], said: str) -> None:
+    answer = world.send("POST", URL, {"name": "k", **given})
+    assert said in answer.json()["error"]["message"]
+
+
 @pytest.mark.parametrize(
     ("given", "field"),
     [

@@ -6,7 +6,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from django.db import models
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import (
+    OpenApiExample,
+    OpenApiParameter,
+    OpenApiResponse,
+    extend_schema,
+    extend_schema_serializer,
+)
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -21,6 +27,7 @@ from apps.orgs.models import Organization, Project, Role
 from apps.orgs.services import Authority, authority_of
 
 M = TypeVar("M", bound=models.Model)
+B = TypeVar("B", bound=serializers.Serializer[Any])
 V = TypeVar("V", bound=Callable[..., Response])
 HIGHEST_ID = 2**31 - 1
 MAX_PROJECTS = 1_000
@@ -57,15 +64,26 @@ class Flag(serializers.BooleanField):
 class Moment(serializers.DateTimeField):
     """An ISO 8601 time with a zone."""
 
+    default_error_messages = {"invalid": "This must be an ISO 8601 time with a zone, such as 2026-11-05T00:00:00Z."}
+
     def to_internal_value(self, value: Any) -> Any:
         if not isinstance(value, str):
-            self.fail("invalid", format="ISO 8601 with a zone")
+            self.fail("invalid")
         return super().to_internal_value(value)
 
     def enforce_timezone(self, value: Any) -> Any:
         if value.tzinfo is None:
-            self.fail("invalid", format="ISO 8601 with a zone, such as a final Z")
+            self.fail("invalid")
         return super().enforce_timezone(value)
+
+
+class OneRole(serializers.ChoiceField):
+    """A role, by its name."""
+
+    default_error_messages = {"invalid_choice": f"'{{input}}' is none of {', '.join(Role.values)}."}
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(Role.choices, **options)
 
 
 class Texts(serializers.ListField):
@@ -73,6 +91,11 @@ class Texts(serializers.ListField):
 
     def __init__(self, most: int, length: int, **options: Any) -> None:
         super().__init__(child=Text(max_length=length, trim_whitespace=False), max_length=most, **options)
+
+
+def example(**value: Any) -> Callable[[type[B]], type[B]]:
+    """What Swagger UI offers to send, in the place of a "string" for every text."""
+    return extend_schema_serializer(examples=[OpenApiExample("Such as", value=value, request_only=True)])
 
 
 class Body(serializers.Serializer[Any]):
@@ -90,13 +113,18 @@ class Body(serializers.Serializer[Any]):
 class Reach(Body):
     """The part of a body that says what somebody may do, and where."""
 
-    role = serializers.ChoiceField(Role.choices)
+    role = OneRole()
     all_projects = Flag(required=False)
     projects = Texts(MAX_PROJECTS, 64, required=False, help_text="Slugs; without all_projects, these alone")
 
 
 class View(APIView):
-    """A management endpoint: who asks, and for which organization."""
+    """A management endpoint: who asks, and for which organization. Its answers are kept by nobody on the way."""
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        answer = super().finalize_response(request, response, *args, **kwargs)
+        answer.headers.setdefault("Cache-Control", "private, no-store")
+        return answer
 
     @staticmethod
     def principal(request: Request) -> Principal:

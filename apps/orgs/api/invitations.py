@@ -26,6 +26,7 @@ from apps.orgs.api.base import (
     Whole,
     body,
     documented,
+    example,
     made,
     many,
     nothing,
@@ -73,6 +74,7 @@ class InvitationMade(InvitationAnswer):
     link = serializers.CharField(read_only=True)
 
 
+@example(email="eve@acme.example", role="developer", expires_in_days=7)
 class NewInvitation(Reach):
     """Whom to invite, as what."""
 

@@ -18,12 +18,14 @@ from apps.orgs.api.base import (
     ONE,
     Body,
     Moment,
+    OneRole,
     Text,
     Texts,
     View,
     Whole,
     body,
     documented,
+    example,
     made,
     many,
     nothing,
@@ -82,6 +84,7 @@ class KeyMade(KeyAnswer):
     api_key = serializers.CharField(read_only=True)
 
 
+@example(name="nightly import")
 class KeyChange(Body):
     """What can be changed of a key."""
 
@@ -90,16 +93,18 @@ class KeyChange(Body):
     expires_at = Moment(required=False, allow_null=True)
 
 
+@example(name="nightly import", role="viewer")
 class NewKey(KeyChange):
     """A key to make: with a role, or with a list of permissions."""
 
-    role = serializers.ChoiceField(Role.choices, required=False)
+    role = OneRole(required=False)
     permissions = Texts(
         len(KNOWN_PERMISSIONS), 64, required=False, help_text=f"Of: {', '.join(sorted(KNOWN_PERMISSIONS))}"
     )
     project = Text(max_length=64, required=False, allow_null=True, help_text="A slug; none: all projects")
 
 
+@example(grace_seconds=3600)
 class Rotation(Body):
     """How long the present secret goes on working."""
 

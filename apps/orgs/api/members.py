@@ -19,6 +19,7 @@ from apps.orgs.api.base import (
     View,
     body,
     documented,
+    example,
     made,
     many,
     nothing,
@@ -55,6 +56,7 @@ class MemberAnswer(serializers.Serializer[Any]):
     created_at = serializers.DateTimeField()
 
 
+@example(role="analyst")
 class MemberChange(Reach):
     """What can be changed of a member. Naming projects alone narrows the membership to them."""
 

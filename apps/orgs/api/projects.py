@@ -24,6 +24,7 @@ from apps.orgs.api.base import (
     Whole,
     body,
     documented,
+    example,
     made,
     many,
     one,
@@ -55,6 +56,7 @@ def _days() -> Whole:
     return Whole(min_value=1, max_value=MAX_RETENTION_DAYS, allow_null=True, required=False)
 
 
+@example(name="Web shop", content_retention_days=14, redact_patterns=["email"])
 class ProjectChange(Body):
     """What can be set of a project."""
 
@@ -73,6 +75,7 @@ class ProjectChange(Body):
     )
 
 
+@example(slug="web", name="Web shop")
 class NewProject(ProjectChange):
     """A project to make."""
 
