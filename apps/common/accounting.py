@@ -10,21 +10,9 @@ from django.http import HttpRequest, HttpResponseBase
 
 from apps.common import telemetry
 from apps.common.logs import caller_of
+from apps.common.routes import route_of
 
 logger = logging.getLogger("hub.access")
-
-# For what no route has answered: an unknown path, a static file, a request turned away before.
-UNKNOWN, STATIC, NONE = "(unknown)", "(static)", "(none)"
-
-
-def route_of(request: HttpRequest, status: int = 0) -> str:
-    """The pattern of the request's route, such as `/api/v1/keys/<int:key>`: a path may hold ids and secrets."""
-    match = request.resolver_match
-    if match is not None:
-        return f"/{match.route}"
-    if status == 404:
-        return UNKNOWN
-    return STATIC if request.path.startswith(settings.STATIC_URL) else NONE
 
 
 class Accountant:

@@ -17,8 +17,8 @@ from rest_framework import exceptions as drf
 from rest_framework.request import Request
 
 from apps.common import errorpages
-from apps.common.accounting import route_of
 from apps.common.errors import ApiError
+from apps.common.routes import route_of
 
 logger = logging.getLogger(__name__)
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 from redis.exceptions import NoScriptError, ResponseError
 
 from apps.common import telemetry, valkey
+from apps.common.bucket import Bucket
 from apps.common.cells import Expiring
 from apps.common.errors import ApiError
 from apps.common.local_limits import Outcome, local_buckets
@@ -24,23 +25,6 @@ logger = logging.getLogger(__name__)
 SCRIPT: Final = Path(__file__).with_name("token_bucket.lua").read_text(encoding="utf-8")
 _SHA: Final = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()  # the name Valkey gives it
 _told: Expiring[str, bool] = Expiring(60)
-
-
-@dataclass(frozen=True, slots=True)
-class Bucket:
-    """A bucket and its size.
-
-    Args:
-        key: its name in Valkey; buckets of one request share a hash tag, so that a cluster can try them in one script.
-        per_minute: tokens that come back a minute, at least 1; the figure of X-RateLimit-Limit.
-        burst: tokens that a full bucket holds, at least 1.
-        name: what a 429 calls it.
-    """
-
-    key: str
-    per_minute: int
-    burst: int
-    name: str = "requests"
 
 
 @dataclass(frozen=True, slots=True)

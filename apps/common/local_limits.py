@@ -10,12 +10,11 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from django.conf import settings
 
-if TYPE_CHECKING:
-    from apps.common.limits import Bucket
+from apps.common.bucket import Bucket
 
 MINUTE: Final = 60_000_000  # microseconds
 MAX_BUCKETS: Final = 10_000

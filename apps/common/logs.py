@@ -18,6 +18,7 @@ from pythonjsonlogger.core import LogData
 from pythonjsonlogger.orjson import OrjsonFormatter
 
 from apps.common import ids
+from apps.common.routes import route_of
 
 request_now: ContextVar[HttpRequest | None] = ContextVar("request_now", default=None)
 
@@ -97,8 +98,6 @@ class OnceEach(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         if not record.exc_info:
             return False
-        from apps.common.accounting import route_of
-
         request = getattr(record, "request", None)
         record.msg, record.args = "%s failed outside its view", (route_of(request) if request is not None else "",)
         return True

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from django.core.exceptions import ValidationError
 
 from apps.common.address import Networks
+from apps.common.bucket import Bucket
 from apps.common.errors import ApiError
-from apps.common.limits import Bucket
 from apps.orgs.models import SLUG, Project, Role
 
 # Beside the table's permissions, what a route may ask for.

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from ipaddress import ip_network
 
 from apps.common.address import Networks
+from apps.common.bucket import Bucket
 from apps.common.errors import ApiError
-from apps.common.limits import Bucket
 from apps.orgs.access import PERMISSIONS, Principal, scope_of
 from apps.orgs.models import ApiKey, Membership, Project, RateLimit, Role, User
 from apps.orgs.tiers import buckets_for, tier_of

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from django.http import HttpRequest
 
-from apps.common.limits import Bucket, Verdict, refusal, take
+from apps.common.bucket import Bucket
+from apps.common.limits import Verdict, refusal, take
 from apps.orgs.access import Principal
 from apps.orgs.projects import IngestProject
 

@@ -14,8 +14,8 @@ from django.test import RequestFactory
 from django.utils import timezone
 
 from apps.common import telemetry, valkey
+from apps.common.bucket import Bucket
 from apps.common.errors import ApiError
-from apps.common.limits import Bucket
 from apps.common.local_limits import local_buckets
 from apps.common.middleware import EdgeMiddleware
 from apps.orgs.audit import SYSTEM

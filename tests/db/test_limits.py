@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from redis import Redis
 
 from apps.common import limits, local_limits, valkey
-from apps.common.limits import Bucket, take
+from apps.common.bucket import Bucket
+from apps.common.limits import take
 from apps.common.local_limits import LocalBuckets
 from tests.support.buckets import Model
 

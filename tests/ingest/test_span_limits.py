@@ -11,7 +11,8 @@ import orjson
 import pytest
 from django.http import HttpResponse
 
-from apps.common import limits, valkey
+from apps.common import limits
+from apps.common.bucket import Bucket, valkey
 from apps.orgs.models import ApiKey, Project, RateLimit
 from apps.orgs.services import api_key_create, project_create
 from tests.ingest.build import json_request, json_span, to_protobuf
@@ -77,7 +78,7 @@ def own_figures(sender: Sender, per_minute: int, burst: int) -> None:
 def requests_left(sender: Sender) -> int:
     """What the key's own bucket holds, of a thousand of which one comes back a minute."""
     key = ApiKey.objects.get(public_id=sender.key.split("_")[1])
-    bucket = limits.Bucket(f"hub:limit:{{{key.organization_id}}}:key:{key.pk}:requests", 1, 1_000)
+    bucket = Bucket(f"hub:limit:{{{key.organization_id}}}:key:{key.pk}:requests", 1, 1_000)
     return limits.take([(bucket, 0)])[0].remaining
 
 
@@ -247,7 +248,7 @@ def test_requests_can_refuse_where_spans_would_not(acme: Sender) -> None:
     assert [by_otlp_json(acme, 10).status_code for _ in range(3)] == [200, 200, 429]
     refused = by_plain_json(acme, 1)
     assert orjson.loads(refused.content)["error"]["details"]["bucket"] == "requests"
-    span_key = limits.Bucket(f"hub:limit:{{{acme.organization.pk}}}:project:{acme.project.pk}:spans", 1_000, 1_000)
+    span_key = Bucket(f"hub:limit:{{{acme.organization.pk}}}:project:{acme.project.pk}:spans", 1_000, 1_000)
     assert limits.take([(span_key, 0)])[0].remaining >= 980
 
 

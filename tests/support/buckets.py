@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from fractions import Fraction
 
-from apps.common.limits import Bucket
+from apps.common.bucket import Bucket
 from apps.common.local_limits import Outcome
 
 
