@@ -257,6 +257,8 @@ LOGGING: dict[str, Any] = {
         # "Not Found" and "Bad Request" lines say nothing that the answer does not.
         "django.request": {"level": "ERROR", "filters": ["once_each"]},
         "django.security.DisallowedHost": {"level": "CRITICAL"},
+        # Its lines hold the path, which may be an invitation's link. The audit log has the denial.
+        "django.security.csrf": {"level": "CRITICAL"},
         # Each task that is received or done.
         "celery": {"level": "WARNING"},
     },

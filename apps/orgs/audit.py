@@ -205,12 +205,21 @@ def denied(
                 project_id=project_id,
                 object_type=object_type,
                 object_id=object_id,
-                object_name=f"{plain.method} {plain.path}" if object_name is None else object_name,
+                object_name=_asked_for(plain) if object_name is None else object_name,
                 before=None,
                 after=after,
             )
     except UNWRITABLE:
         logger.exception("%s of request %s could not be written to the audit log", action, request_id(plain))
+
+
+def _asked_for(request: HttpRequest) -> str:
+    """Method and path, without the part of the path that is a secret by its name, such as an invitation's token."""
+    path, match = request.path, request.resolver_match
+    for name, value in (match.kwargs if match is not None else {}).items():
+        if _SECRET.search(name):
+            path = path.replace(str(value), HIDDEN)
+    return f"{request.method} {path}"
 
 
 def refusal(request: HttpRequest, error: ApiError) -> None:

@@ -145,3 +145,11 @@ def test_a_member_already(web: Client, world: World, link: str, bo: User) -> Non
     answer = accept(web, link, password=PASSWORD)
     assert answer.status_code == 400
     assert "is a member already" in answer.content.decode()
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+def test_a_refused_form_tells_nobody_the_link(link: str, db: None, caplog: Any, method: str) -> None:
+    assert Client(enforce_csrf_checks=True).generic(method, link).status_code == 403
+    entry = AuditEntry.objects.get(action="access.denied")
+    assert entry.object_name == f"{method} /invitations/(hidden)"
+    assert link.rsplit("/", 1)[1] not in caplog.text
