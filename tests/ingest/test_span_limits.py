@@ -11,8 +11,8 @@ import orjson
 import pytest
 from django.http import HttpResponse
 
-from apps.common import limits
-from apps.common.bucket import Bucket, valkey
+from apps.common import limits, valkey
+from apps.common.bucket import Bucket
 from apps.orgs.models import ApiKey, Project, RateLimit
 from apps.orgs.services import api_key_create, project_create
 from tests.ingest.build import json_request, json_span, to_protobuf
