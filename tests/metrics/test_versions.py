@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, example, given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 
+from apps.metrics import compile_timescale
 from apps.metrics import refresh as folding
 from apps.metrics.build import Build
 from apps.metrics.ranges import Ranges
@@ -131,6 +132,8 @@ def _write(step: tuple[Any, ...]) -> tuple[int, int]:
 @example([("write", 1, 1, 5, 0, 0, 1, None), ("refresh",), ("write", 1, 0, 5, 0, 1, 1, "ann"), ("refresh",)])
 def test_an_unchanged_version_means_an_equal_answer(steps: list[tuple[Any, ...]]) -> None:
     clear_cells()
+    with connection.cursor() as cursor:
+        aggregates = compile_timescale.in_use(cursor)
     seen: list[dict[Any, Any]] = [{question.version(): question.answer()} for question in QUESTIONS]
     before = [question.version() for question in QUESTIONS]
     for step in steps:
@@ -141,7 +144,10 @@ def test_an_unchanged_version_means_an_equal_answer(steps: list[tuple[Any, ...]]
             refresh(NOW + DAY)
         for number, question in enumerate(QUESTIONS):
             version = question.version()
-            if touched is None or not question.depends_on(*touched):
+            if step[0] == "refresh" and aggregates:
+                # Marks of changed traces lie there while aggregates are refreshed, and are counted: it may grow.
+                assert all(now >= then for now, then in zip(version[:-1], before[number][:-1], strict=True))
+            elif touched is None or not question.depends_on(*touched):
                 assert version == before[number], f"{step} changed the version of {question}"
             found = question.answer()
             assert seen[number].setdefault(version, found) == found, f"{step} changed the answer to {question}"
