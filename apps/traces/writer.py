@@ -93,7 +93,8 @@ _UNAVAILABLE = (
     errors.ReadOnlySqlTransaction,
     errors.InsufficientResources,
 )
-_CONTENDED = (errors.DeadlockDetected, errors.SerializationFailure, errors.LockNotAvailable)
+# Not LockNotAvailable: after lock_timeout the wait has been long enough, and has held a thread of a web process.
+_CONTENDED = (errors.DeadlockDetected, errors.SerializationFailure)
 
 
 def distinct(rows: Iterable[SpanRow]) -> list[tuple[Key, SpanRow]]:

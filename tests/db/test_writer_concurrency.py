@@ -79,6 +79,19 @@ def test_endless_deadlock_is_reported_as_unavailable(monkeypatch: pytest.MonkeyP
     assert len(calls) == writer.ATTEMPTS
 
 
+def test_a_wait_for_a_lock_that_was_given_up_is_not_begun_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def locked(*_: object) -> None:
+        calls.append(1)
+        raise errors.LockNotAvailable
+
+    monkeypatch.setattr(wire, "run", locked)
+    with pytest.raises(writer.WriteUnavailable):
+        writer.write([span_row()])
+    assert len(calls) == 1
+
+
 def _other() -> psycopg.Connection[Any]:
     settings = connection.settings_dict
     return psycopg.connect(
