@@ -56,6 +56,13 @@ def test_a_server_that_forbids_the_extension_is_used_without(
     assert "db.internal" not in caplog.text
 
 
+def test_a_server_that_vanished_is_noticed_before_a_requests_time_is_over() -> None:
+    options = hub_settings._database_options("")
+    idle = options["keepalives_idle"] + options["keepalives_interval"] * options["keepalives_count"]
+    assert max(idle * 1000, options["tcp_user_timeout"]) < hub_settings.HUB.request_timeout_seconds * 1000
+    assert hub_settings._database_options("tcp_user_timeout=0")["tcp_user_timeout"] == "0"
+
+
 def test_only_the_web_process_has_a_pool(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "pool" not in hub_settings._database_options("")
     monkeypatch.setattr(hub_settings, "PROCESS", "web")
