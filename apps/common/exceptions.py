@@ -44,7 +44,7 @@ def _from_django(error: BaseException) -> ApiError:
     if isinstance(error, (Http404, django.ObjectDoesNotExist)):
         return ApiError(1300, "There is nothing at this address.")
     if isinstance(error, django.PermissionDenied):
-        return ApiError(1102, "Your account is not allowed to do this. Ask whoever runs this hub, or sign in as somebody else.")
+        return ApiError(1102, "Your account may not do this. Ask whoever runs this hub, or sign in as somebody else.")
     if isinstance(error, django.RequestDataTooBig):
         return ApiError(1205, "The request body is too large.", status=413)
     if isinstance(error, django.ValidationError):
