@@ -160,7 +160,7 @@ def answer(error: BaseException, request: HttpRequest) -> HttpResponse:
             route_of(request),
             known.entry.code,
             type(error).__name__,
-            exc_info=error if not isinstance(error, ApiError) else None,
+            exc_info=None if known in (error, error.__cause__) else error,
         )
     return errorpages.present(known, request)
 

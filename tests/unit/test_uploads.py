@@ -13,7 +13,7 @@ from django.http import UnreadablePostError
 from django.test import RequestFactory
 
 from apps.common.errors import ApiError
-from apps.common.exceptions import translate
+from apps.common.exceptions import answer, translate
 from apps.common.uploads import Body, Crowded, Uploads, end_silent
 from apps.ingest.body import read_body
 
@@ -78,6 +78,14 @@ def test_what_django_makes_of_it_is_translated_back(crowded: Uploads) -> None:
     with pytest.raises(UnreadablePostError) as refused:
         _request(crowded).read()
     assert translate(refused.value).entry.code == 1902
+
+
+def test_many_refusals_leave_no_tracebacks(crowded: Uploads, caplog: pytest.LogCaptureFixture) -> None:
+    request = _request(crowded)
+    with pytest.raises(UnreadablePostError) as refused:
+        request.read()
+    assert answer(refused.value, request).status_code == 503
+    assert [record.exc_info for record in caplog.records] == [None]
 
 
 def test_only_silent_connections_that_came_to_us_end() -> None:
