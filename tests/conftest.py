@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
 from django.conf import settings
 
-from tests.support.servers import TestServers, provide_environment
+from tests.support.servers import WORKER, TestServers, provide_environment
 
 _servers: TestServers | None = None
 
@@ -20,6 +21,9 @@ def pytest_configure(config: pytest.Config) -> None:
     _servers = provide_environment()
     # pytest-django sets Django up only where the settings have been read.
     settings.DATABASES  # noqa: B018
+    if WORKER not in os.environ:
+        # A worker that inherited it would load the settings before it has chosen its own cache.
+        del os.environ["DJANGO_SETTINGS_MODULE"]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -100,6 +100,7 @@ def provide_environment() -> TestServers | None:
     """Set the environment that Django's settings read; the servers started for it, if any, are the caller's to stop."""
     environ = os.environ
     if WORKER in environ:
+        environ["DJANGO_SETTINGS_MODULE"] = "analytics_hub.settings"
         _separate_cache()
         return None
     for name in [name for name in environ if name in _FOREIGN or name.endswith("_FILE")]:
