@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from drf_spectacular.types import OpenApiTypes
@@ -76,7 +77,8 @@ _EXAMPLE: Final = {
             "span_id": "eee19b7ec3c1b174",
             "name": "chat",
             "kind": "llm",
-            "start_time": "2026-01-01T00:00:00Z",
+            # A time that is still taken, so that the example can be sent as it stands.
+            "start_time": f"{datetime.now(UTC).date()}T00:00:00Z",
             "duration_ms": 1500,
             "provider": "openai",
             "model": "gpt-4o",

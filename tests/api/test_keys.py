@@ -51,6 +51,9 @@ def test_a_rotated_key_opens_by_both_texts_until_the_grace_is_over(world: World)
     for text in (first["api_key"], second["api_key"]):
         assert world.get("/api/v1/projects", key=text).status_code == 200
     assert second["prefix"] == first["prefix"]
+    # Sent twice, it must not shut out whoever still has the first text.
+    assert error(world.send("POST", f"{URL}/{first['id']}/rotate"))[::2] == (409, "grace_seconds")
+    assert world.get("/api/v1/projects", key=first["api_key"]).status_code == 200
     third = made(world.send("POST", f"{URL}/{first['id']}/rotate", {"grace_seconds": 0}))
     assert third["previous_until"] is None
     forget_keys()

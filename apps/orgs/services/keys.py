@@ -17,6 +17,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from apps.common.errors import ApiError
+from apps.common.jsontext import zulu
 from apps.common.parameters import unknown_name
 from apps.orgs.access import KNOWN_PERMISSIONS
 from apps.orgs.audit import Actor, difference, record
@@ -147,11 +148,14 @@ def key_update(*, actor: Actor, by: Authority, key: ApiKey, **settings: Unpack[K
 
 @transaction.atomic
 def key_rotate(*, actor: Actor, by: Authority, key: ApiKey, grace_seconds: int = GRACE_SECONDS) -> tuple[ApiKey, str]:
-    """Give a key a new secret; the present one still opens for the grace period, an earlier one no longer.
+    """Give a key a new secret; the present one still opens for the grace period.
+
+    While an earlier secret still opens, only a rotation without grace is made, which ends both: a key has two secrets
+    at most, and a request sent twice must not take the first rotation's grace away.
 
     Raises:
         ApiError: 1100 to 1102 for a key that the caller could not have made, 1202 for the grace, 1402 for a key that
-            is revoked or has expired.
+            is revoked, has expired, or whose last rotation's grace is not over.
     """
     if not 0 <= grace_seconds <= MAX_GRACE_SECONDS:
         raise ApiError(1202, f"grace_seconds is 0 to {MAX_GRACE_SECONDS}.", field="grace_seconds")
@@ -160,6 +164,12 @@ def key_rotate(*, actor: Actor, by: Authority, key: ApiKey, grace_seconds: int =
     _alive(key)
     _no_freer(by, key.expires_at, key.networks)
     secret, now = secrets.token_hex(32), timezone.now()
+    if grace_seconds and key.previous_until is not None and key.previous_until > now:
+        until = zulu(key.previous_until)
+        message = (
+            f"The key was rotated before; its earlier secret opens until {until}. To end both, rotate without grace."
+        )
+        raise ApiError(1402, message, field="grace_seconds", details={"previous_until": until})
     key.previous_sha256 = key.secret_sha256 if grace_seconds else ""
     key.previous_until = now + timedelta(seconds=grace_seconds) if grace_seconds else None
     key.secret_sha256, key.rotated_at = secret_hash(secret), now
