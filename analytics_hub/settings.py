@@ -160,7 +160,9 @@ def _database_options(query: str) -> dict[str, Any]:
     if PROCESS == "web":
         # Only here: Celery closes the connection after each task, and a prefork child must not inherit a pool.
         low, high = HUB.database_min_connections, HUB.database_max_connections
-        options["pool"] = {"min_size": min(low, high), "max_size": high, "timeout": 3}
+        # The pool waits twice as long after each failed try to connect, up to minutes, also when the server is back:
+        # given up after five seconds, it begins anew with the next request.
+        options["pool"] = {"min_size": min(low, high), "max_size": high, "timeout": 3, "reconnect_timeout": 5}
     return options
 
 

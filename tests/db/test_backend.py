@@ -68,6 +68,7 @@ def test_only_the_web_process_has_a_pool(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(hub_settings, "PROCESS", "web")
     options = hub_settings._database_options("sslmode=require")
     assert options["pool"]["max_size"] == hub_settings.HUB.database_max_connections
+    assert options["pool"]["reconnect_timeout"] <= 5  # else a server that is back is tried minutes later
     assert options["application_name"] == "analytics-hub-web"
     assert options["sslmode"] == "require"
 
