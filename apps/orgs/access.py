@@ -41,6 +41,10 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     ),
     Role.VIEWER: frozenset(_READ),
 }
+# What a key keeps only as long as the person who made it holds it too.
+ADMINISTRATION: frozenset[str] = frozenset(
+    {"keys:manage", "keys:manage_own", "members:manage", "org:manage", "audit:read", "data:delete"}
+)
 KNOWN_PERMISSIONS: frozenset[str] = frozenset().union(*PERMISSIONS.values())
 
 

@@ -8,7 +8,7 @@ from ipaddress import ip_network
 from apps.common.address import Networks
 from apps.common.bucket import Bucket
 from apps.common.errors import ApiError
-from apps.orgs.access import PERMISSIONS, Principal, scope_of
+from apps.orgs.access import ADMINISTRATION, PERMISSIONS, Principal, scope_of
 from apps.orgs.models import ApiKey, Membership, Project, RateLimit, Role, User
 from apps.orgs.tiers import buckets_for, tier_of
 
@@ -16,11 +16,17 @@ ORGANIZATION_HEADER = "X-Organization"
 
 
 def key_principal(key: ApiKey) -> Principal:
-    """What a key opens. Its organization must have been fetched with it."""
+    """What a key opens. Its organization must have been fetched with it.
+
+    Keys outlive their makers' memberships, since applications send with them; the power to administer does not, or
+    who has been removed or demoted could go on making keys with a key.
+    """
     projects = Project.objects.filter(organization_id=key.organization_id)
     if key.project_id is not None:
         projects = projects.filter(pk=key.project_id)
     permissions = frozenset(key.permissions) if key.permissions else PERMISSIONS.get(key.role, frozenset())
+    if key.created_by_id is not None and permissions & ADMINISTRATION:
+        permissions -= ADMINISTRATION - _makers(key.created_by_id, key.organization_id)
     project_ids = dict(projects.values_list("slug", "pk"))
     tier = key.role or tier_of(permissions, PERMISSIONS)
     return Principal(
@@ -37,6 +43,15 @@ def key_principal(key: ApiKey) -> Principal:
         buckets=_buckets(key.organization_id, f"key:{key.pk}", tier),
         scope=scope_of(key.organization_id, project_ids, permissions),
     )
+
+
+def _makers(user_id: int, organization_id: int) -> frozenset[str]:
+    """What the person who made a key may do by now."""
+    maker = User.objects.filter(pk=user_id, is_active=True)
+    if maker.filter(is_superuser=True).exists():
+        return ADMINISTRATION
+    role = maker.filter(memberships__organization_id=organization_id).values_list("memberships__role", flat=True)
+    return PERMISSIONS.get(role.first() or "", frozenset())
 
 
 def _networks(texts: Iterable[object]) -> Networks | None:

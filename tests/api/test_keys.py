@@ -228,3 +228,24 @@ def test_refusals_are_on_record(world: World) -> None:
     assert error(world.send("POST", URL, {"name": "k", "role": "viewer"}, key=world.key))[:2] == (403, 1102)
     denied = AuditEntry.objects.filter(action="access.denied", organization_id=world.acme.pk).order_by("id")
     assert [entry.after["code"] for entry in denied if entry.after] == [1100, 1102]
+
+
+def test_a_key_administers_only_as_long_as_its_maker_may(world: World) -> None:
+    def may(text: str) -> dict[str, int]:
+        forget_keys()
+        return {path: world.get(f"/api/v1/{path}", key=text).status_code for path in ("projects", "keys", "members")}
+
+    _, of_ada = world.new_key(role="admin", created_by=world.ada)
+    _, of_nobody = world.new_key(role="admin")  # made on the machine
+    assert may(of_ada) == {"projects": 200, "keys": 200, "members": 200}
+    membership = world.member_of(world.ada)
+    for role, keys in (("developer", 200), ("viewer", 403)):
+        membership.role = role
+        membership.save()
+        assert may(of_ada) == {"projects": 200, "keys": keys, "members": 403}
+    membership.delete()
+    assert may(of_ada) == {"projects": 200, "keys": 403, "members": 403}
+    assert may(of_nobody) == {"projects": 200, "keys": 200, "members": 200}
+    world.ada.is_superuser = True
+    world.ada.save()
+    assert may(of_ada) == {"projects": 200, "keys": 200, "members": 200}

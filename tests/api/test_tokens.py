@@ -13,7 +13,7 @@ import pytest
 import time_machine
 from django.contrib.auth.hashers import MD5PasswordHasher
 from django.db import connection
-from django.test import Client, RequestFactory
+from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
 
 from apps.common.errors import ApiError
@@ -117,7 +117,7 @@ def test_a_body_that_is_not_right(world: World, body: Any, expected: int, field:
     answer = post(TOKEN, body)
     assert (answer.status_code, code(answer)) == (400, expected)
     assert answer.json()["error"]["field"] == field
-    assert Client().post(TOKEN, body, content_type="text/plain").status_code == 415
+    assert post(TOKEN, body, content_type="text/plain").status_code == 415
     assert post(f"{TOKEN}?x=1", {"email": "a", "password": "b"}).json()["error"]["field"] == "x"
 
 

@@ -14,11 +14,11 @@ TOKEN = "/api/v1/auth/token"
 ME = "/api/v1/me"
 
 
-def post(path: str, body: Any, **more: Any) -> Any:
+def post(path: str, body: Any, *, content_type: str = "application/json", **more: Any) -> Any:
     """A request from an address of its own: sign-ins are limited by address."""
     address = f"10.{secrets.randbelow(256)}.{secrets.randbelow(256)}.{secrets.randbelow(256)}"
     client = Client(raise_request_exception=False, REMOTE_ADDR=address)
-    return client.post(path, json.dumps(body), content_type="application/json", **more)
+    return client.post(path, json.dumps(body), content_type=content_type, **more)
 
 
 def sign_in(email: str = "ada@acme.example", password: str = PASSWORD) -> dict[str, Any]:

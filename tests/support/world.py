@@ -12,7 +12,7 @@ from typing import Any
 
 from django.test import Client
 
-from apps.common import caching
+from apps.common import valkey
 from apps.common.valkey import CacheDown
 from apps.orgs.authentication import forget_keys
 from apps.orgs.models import ApiKey, Membership, Organization, Project, Role, User
@@ -97,6 +97,6 @@ def make_world() -> World:
 
 
 def _forget_answers() -> None:
-    """The numbers of organizations begin anew with each test; what is kept of their answers must not stay."""
+    """The numbers of organizations begin anew with each test; their answers and what they were charged must not stay."""
     with suppress(CacheDown):
-        caching.clear()
+        valkey.call(lambda client: client.flushdb())
