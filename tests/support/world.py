@@ -97,6 +97,6 @@ def make_world() -> World:
 
 
 def _forget_answers() -> None:
-    """The numbers of organizations begin anew with each test; their answers and what they were charged must not stay."""
+    """The numbers of organizations begin anew with each test; answers kept and tokens charged must not stay."""
     with suppress(CacheDown):
         valkey.call(lambda client: client.flushdb())
