@@ -74,7 +74,11 @@ def wasm_url() -> Iterator[dict[str, Any]]:
     yield {"HOST": "127.0.0.1", "PORT": str(port), "USER": "postgres", "PASSWORD": "postgres", "NAME": "postgres"}
     assert process.stdin is not None
     process.stdin.close()
-    process.wait(20)
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:  # seen once: it has nothing to keep, so it may be ended like this
+        process.kill()
+        process.wait()
 
 
 @pytest.fixture(scope="session")
