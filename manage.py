@@ -19,6 +19,7 @@ def data_dir_option(arguments: list[str]) -> str | None:
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "analytics_hub.settings")
+    os.environ.setdefault("HUB_PROCESS", "command")
     if folder := data_dir_option(sys.argv[2:]):
         os.environ["HUB_DATA_DIR"] = os.path.abspath(folder)
     from django.core.exceptions import ImproperlyConfigured

@@ -267,6 +267,8 @@ LOGGING: dict[str, Any] = {
         "django.security.DisallowedHost": {"level": "CRITICAL"},
         # Its lines hold the path, which may be an invitation's link. The audit log has the denial.
         "django.security.csrf": {"level": "CRITICAL"},
+        # Whoever runs a command on a terminal sees how long it takes.
+        "hub.sql": {"level": "ERROR" if PROCESS == "command" else "NOTSET"},
         # Each task that is received or done.
         "celery": {"level": "WARNING"},
     },
