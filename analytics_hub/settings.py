@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from analytics_hub import env as environment
 from analytics_hub.runtime import UNSET_DATABASE_URL, development_secret, read_runtime
-from apps.common.address import parse_networks
+from apps.common.edge.address import parse_networks
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 HUB = environment.load()
@@ -51,15 +51,15 @@ DEFAULT_AUTO_FIELD = "django.db.models.AutoField"
 # Short on purpose: a full Django chain costs an ingest request several times the work of its view. WhiteNoise answers
 # only below STATIC_URL; what pages need steps aside for requests to the API that carry no session cookie.
 MIDDLEWARE = [
-    "apps.common.middleware.EdgeMiddleware",
+    "apps.common.edge.middleware.EdgeMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "apps.common.shortcut.Shortcut",
+    "apps.common.reads.shortcut.Shortcut",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "apps.common.pages.PagePolicy",
-    "apps.common.pages.PageSession",
+    "apps.common.edge.pages.PagePolicy",
+    "apps.common.edge.pages.PageSession",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "apps.common.pages.PageUser",
-    "apps.common.pages.PageMessages",
+    "apps.common.edge.pages.PageUser",
+    "apps.common.edge.pages.PageMessages",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 X_FRAME_OPTIONS = "DENY"
@@ -108,7 +108,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
 SECURE_REFERRER_POLICY = "same-origin"
-CSRF_FAILURE_VIEW = "apps.common.handlers.csrf_refused"
+CSRF_FAILURE_VIEW = "apps.common.edge.handlers.csrf_refused"
 APPEND_SLASH = False
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2_000_000
 ROOT_URLCONF = "analytics_hub.urls"
@@ -138,7 +138,7 @@ PROCESS = os.environ.get("HUB_PROCESS", "")
 def web_limits(seconds: int) -> list[str]:
     """How long a statement of a web process may take, and wait for a lock: well before, so that one is not the other.
 
-    Questions about metrics set the time that remains of their request (apps.common.deadline) on top.
+    Questions about metrics set the time that remains of their request (apps.common.edge.deadline) on top.
     """
     if PROCESS != "web":
         return []
@@ -226,7 +226,7 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_RENDERER_CLASSES": ["apps.common.renderers.JsonRenderer"],
     "DEFAULT_PARSER_CLASSES": ["apps.common.parsers.JsonParser"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "apps.common.renderers.LenientNegotiation",
-    "EXCEPTION_HANDLER": "apps.common.exceptions.exception_handler",
+    "EXCEPTION_HANDLER": "apps.common.edge.exceptions.exception_handler",
     "DEFAULT_METADATA_CLASS": None,
     "UNAUTHENTICATED_USER": None,
     "URL_FORMAT_OVERRIDE": None,
@@ -252,10 +252,10 @@ LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "json": {"()": "apps.common.logs.JsonFormatter"},
-        "plain": {"()": "apps.common.logs.PlainFormatter"},
+        "json": {"()": "apps.common.observe.logs.JsonFormatter"},
+        "plain": {"()": "apps.common.observe.logs.PlainFormatter"},
     },
-    "filters": {"once_each": {"()": "apps.common.logs.OnceEach"}},
+    "filters": {"once_each": {"()": "apps.common.observe.logs.OnceEach"}},
     "handlers": {
         "stderr": {"class": "logging.StreamHandler", "formatter": "json" if HUB.json_logs else "plain"},
     },

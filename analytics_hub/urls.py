@@ -15,7 +15,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", admin.site.urls),
 ]
 
-handler400 = "apps.common.handlers.bad_request"
-handler403 = "apps.common.handlers.forbidden"
-handler404 = "apps.common.handlers.not_found"
-handler500 = "apps.common.handlers.server_error"
+handler400 = "apps.common.edge.handlers.bad_request"
+handler403 = "apps.common.edge.handlers.forbidden"
+handler404 = "apps.common.edge.handlers.not_found"
+handler500 = "apps.common.edge.handlers.server_error"

@@ -9,8 +9,8 @@ from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
 from analytics_hub.launch.process import follow_parent
-from apps.common import pulse
-from apps.common.uploads import Uploads, guarded
+from apps.common.edge.uploads import Uploads, guarded
+from apps.common.observe import pulse
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "analytics_hub.settings")
 follow_parent()

@@ -12,7 +12,7 @@ from typing import Any
 from django.db import DatabaseError
 from timescale.db.backends.postgresql.base import DatabaseWrapper as TimescaleWrapper
 
-from apps.common import statements, telemetry
+from apps.common.observe import statements, telemetry
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,9 @@ class CommonConfig(AppConfig):
     def ready(self) -> None:
         from django.db.backends.signals import connection_created
 
-        from apps.common import deadline, described, probes, readiness, scrape
+        from apps.common import described
+        from apps.common.edge import deadline
+        from apps.common.observe import probes, readiness, scrape
 
         readiness.register("database", probes.database)
         readiness.register("migrations", probes.migrations)

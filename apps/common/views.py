@@ -8,10 +8,11 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from apps.common import jsontext, readiness, scrape
-from apps.common.address import client_address, parse_address, undeclared_proxy, within
+from apps.common import jsontext
+from apps.common.edge.address import client_address, parse_address, undeclared_proxy, within
 from apps.common.errors import ApiError
 from apps.common.http import methods, open_to_all
+from apps.common.observe import readiness, scrape
 
 
 @open_to_all

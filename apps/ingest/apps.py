@@ -8,7 +8,7 @@ class IngestConfig(AppConfig):
     label = "ingest"
 
     def ready(self) -> None:
-        from apps.common import errorpages
+        from apps.common.edge import errorpages
         from apps.ingest import described, otlp_http
         from apps.ingest.api import OTLP_PATHS
         from apps.ingest.redaction import project_problems

@@ -17,8 +17,8 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
+from apps.common.edge.exceptions import translate
 from apps.common.errors import ApiError
-from apps.common.exceptions import translate
 from apps.ingest import otlp, otlp_json
 from apps.ingest.body import BodyError, read_body
 from apps.ingest.raw import RawSpan, UndecodableError

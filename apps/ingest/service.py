@@ -12,7 +12,7 @@ import psycopg
 from django.conf import settings
 from django.db import DataError
 
-from apps.common import telemetry
+from apps.common.observe import telemetry
 from apps.costs.pricing import Usage, price
 from apps.ingest import dead_letters
 from apps.ingest.normalise import normalise

@@ -13,9 +13,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.common import fields
 from apps.common.ids import request_id
 from apps.common.parameters import check_parameters
+from apps.common.reads import fields
 from apps.metrics import openapi, params, parse
 from apps.metrics.catalog import CATALOGUE, DIMENSION_NAMES, PERCENTILES
 from apps.metrics.params import Scope

@@ -8,7 +8,7 @@ class MetricsConfig(AppConfig):
     label = "metrics"
 
     def ready(self) -> None:
-        from apps.common import readiness, scrape
+        from apps.common.observe import readiness, scrape
         from apps.metrics import probes
         from apps.metrics.ledger import rollup_lag_seconds
         from apps.traces.upgrade import further_status

@@ -8,7 +8,7 @@ from typing import Any
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
 
-from apps.common import fields
+from apps.common.reads import fields
 from apps.metrics.buckets import INTERVALS
 from apps.metrics.catalog import AGGREGATIONS, CATALOGUE, DIMENSION_NAMES
 from apps.metrics.params import FILTER_PARAMETERS

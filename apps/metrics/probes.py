@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from apps.common.readiness import NotReady
+from apps.common.observe.readiness import NotReady
 from apps.metrics import compile_timescale
 from apps.metrics.ledger import rollup_lag_seconds
 

@@ -13,7 +13,7 @@ import psycopg
 from django.conf import settings
 from django.db import connection, transaction
 
-from apps.common.deadline import TimedCursor
+from apps.common.edge.deadline import TimedCursor
 from apps.common.errors import ApiError
 from apps.metrics import finish, percentiles
 from apps.metrics.finish import Key, Row

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from django.core.exceptions import ValidationError
 
-from apps.common.address import Networks
-from apps.common.bucket import Bucket
+from apps.common.edge.address import Networks
 from apps.common.errors import ApiError
+from apps.common.rates.bucket import Bucket
 from apps.orgs.models import SLUG, Project, Role
 
 # Beside the table's permissions, what a route may ask for.

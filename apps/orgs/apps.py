@@ -9,7 +9,7 @@ class OrgsConfig(AppConfig):
     verbose_name = "Tenants"
 
     def ready(self) -> None:
-        from apps.common import exceptions
+        from apps.common.edge import exceptions
         from apps.orgs import openapi  # noqa: F401  # registers the authentication scheme
         from apps.orgs.audit import refusal
 

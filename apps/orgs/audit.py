@@ -22,10 +22,10 @@ from psycopg import Error as PsycopgError
 from psycopg_pool import PoolTimeout
 from rest_framework.request import Request
 
-from apps.common.address import client_address
+from apps.common.edge.address import client_address
 from apps.common.errors import ApiError
 from apps.common.ids import request_id
-from apps.common.limits import take
+from apps.common.rates.limits import take
 from apps.orgs.access import Principal
 from apps.orgs.models import AuditEntry, Membership, User
 from apps.orgs.tiers import denial_bucket

@@ -14,9 +14,9 @@ from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from apps.common.address import client_address, parse_address, within
+from apps.common.edge.address import client_address, parse_address, within
 from apps.common.errors import ApiError
-from apps.common.limits import refusal, take
+from apps.common.rates.limits import refusal, take
 from apps.orgs import audit, sessions
 from apps.orgs.access import PUBLIC, Principal, require_permission
 from apps.orgs.authentication import CHALLENGE, authenticate_request

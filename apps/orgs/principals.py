@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from ipaddress import ip_network
 
-from apps.common.address import Networks
-from apps.common.bucket import Bucket
+from apps.common.edge.address import Networks
 from apps.common.errors import ApiError
+from apps.common.rates.bucket import Bucket
 from apps.orgs.access import ADMINISTRATION, PERMISSIONS, Principal, scope_of
 from apps.orgs.models import ApiKey, Membership, Project, RateLimit, Role, User
 from apps.orgs.tiers import buckets_for, tier_of

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.http import HttpRequest
 
-from apps.common.bucket import Bucket
 from apps.common.cells import Expiring
 from apps.common.errors import ApiError
+from apps.common.rates.bucket import Bucket
 from apps.orgs.access import Principal, visible_project
 from apps.orgs.authentication import CACHE_SECONDS
 from apps.orgs.models import Project

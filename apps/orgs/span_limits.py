@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from django.http import HttpRequest
 
-from apps.common.bucket import Bucket
-from apps.common.limits import Verdict, refusal, take
+from apps.common.rates.bucket import Bucket
+from apps.common.rates.limits import Verdict, refusal, take
 from apps.orgs.access import Principal
 from apps.orgs.projects import IngestProject
 

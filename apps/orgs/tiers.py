@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Mapping
 
-from apps.common.bucket import Bucket
+from apps.common.rates.bucket import Bucket
 from apps.orgs.models import Role
 
 Figures = tuple[int, int]  # a minute, burst

@@ -21,10 +21,11 @@ from django.http import HttpRequest, HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from apps.common import answers, caching, fields, telemetry
-from apps.common.answers import Entry
 from apps.common.errors import ApiError
-from apps.common.shortcut import READS
+from apps.common.observe import telemetry
+from apps.common.reads import answers, caching, fields
+from apps.common.reads.answers import Entry
+from apps.common.reads.shortcut import READS
 from apps.orgs.access import Principal
 from apps.orgs.door import admit, needed_permission, principal_of, require
 
@@ -39,7 +40,7 @@ class Question:
         parameters: everything that the answer depends on beside the data and the caller's scope, with defaults and
             relative times resolved; its `repr` goes into the ETag.
         compute: makes the answer without its `meta`.
-        known: the names that `fields=` may take (apps.common.fields).
+        known: the names that `fields=` may take (apps.common.reads.fields).
         version: the version of the data that the answer is made from, at a fraction of the answer's cost: read before
             the answer, and never the same again once the data has changed. None where there is none: the ETag is
             then made from the answer, and a 304 saves the way, not the work.
@@ -94,7 +95,7 @@ class ReadView(APIView):
             finally:
                 kept.give_up()
 
-        view.front = front  # type: ignore[attr-defined]  # apps.common.shortcut asks it before the routes
+        view.front = front  # type: ignore[attr-defined]  # apps.common.reads.shortcut asks it before the routes
         return view
 
     def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:

@@ -24,7 +24,7 @@ class TracesConfig(AppConfig):
         # A database that has just been migrated can take spans at once.
         post_migrate.connect(_prepare_storage, sender=self)
 
-        from apps.common import readiness
+        from apps.common.observe import readiness
         from apps.traces import probes
 
         readiness.register("storage", probes.storage_tier)

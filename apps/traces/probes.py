@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import connection
 
-from apps.common.readiness import NotReady
+from apps.common.observe.readiness import NotReady
 from apps.traces import storage
 
 

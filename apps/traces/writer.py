@@ -18,7 +18,7 @@ from django.db import InterfaceError, OperationalError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import errors
 
-from apps.common.statements import MeteredCursor, timed
+from apps.common.observe.statements import MeteredCursor, timed
 from apps.traces import encode, schema, wire
 from apps.traces.columns import IDENTITY, SpanRow
 from apps.traces.encode import CONTENT_NAMES, SPAN_NAMES, Key

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 
-from apps.common import caching
+from apps.common.reads import caching
 from apps.orgs.access import KNOWN_PERMISSIONS, Principal, scope_of
 from apps.orgs.views import key_of
 from apps.traces.writer import write

@@ -16,7 +16,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import URLResolver
 
-from apps.common import answers, caching, limits, telemetry, valkey
+from apps.common import valkey
+from apps.common.observe import telemetry
+from apps.common.rates import limits
+from apps.common.reads import answers, caching
 from apps.metrics import api as metrics_api
 from apps.metrics.refresh import refresh
 from apps.metrics.runner import answer

@@ -20,7 +20,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import path
 
 from analytics_hub import settings as hub_settings
-from apps.common import deadline
+from apps.common.edge import deadline
 from apps.common.errors import ApiError
 from apps.common.http import open_to_all
 from apps.metrics.runner import snapshot

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from apps.common.address import parse_networks
+from apps.common.edge.address import parse_networks
 from tests.support.world import World
 
 pytestmark = pytest.mark.django_db

@@ -25,8 +25,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from apps.common.edge.exceptions import exception_handler, translate
 from apps.common.errors import CATALOGUE, ApiError
-from apps.common.exceptions import exception_handler, translate
 from apps.common.http import methods
 from apps.common.parameters import check_parameters
 from apps.common.parsers import JsonParser
@@ -94,9 +94,9 @@ urlpatterns = [
     path("plain-broken", plain_broken),
     path("plain", plain),
 ]
-handler400 = "apps.common.handlers.bad_request"
-handler404 = "apps.common.handlers.not_found"
-handler500 = "apps.common.handlers.server_error"
+handler400 = "apps.common.edge.handlers.bad_request"
+handler404 = "apps.common.edge.handlers.not_found"
+handler500 = "apps.common.edge.handlers.server_error"
 
 
 @pytest.fixture(autouse=True)
@@ -185,7 +185,7 @@ def test_an_unknown_parameter_names_the_nearest_known_one(web: Client) -> None:
 def test_a_bug_says_nothing_and_is_logged(web: Client, where: str, caplog: pytest.LogCaptureFixture) -> None:
     answer = web.get(where, headers={"X-Request-ID": "abc-123"})
     error_of(answer, 500, 1900)
-    record = next(record for record in caplog.records if record.name == "apps.common.exceptions")
+    record = next(record for record in caplog.records if record.name == "apps.common.edge.exceptions")
     assert "failed with 1900" in record.getMessage()
     assert record.exc_info is not None
 

@@ -11,8 +11,8 @@ from django.db import OperationalError, connection
 from django.test import Client
 from pytest_django.plugin import DjangoDbBlocker
 
-from apps.common import probes, readiness
-from apps.common.readiness import NotReady
+from apps.common.observe import probes, readiness
+from apps.common.observe.readiness import NotReady
 
 
 @pytest.fixture

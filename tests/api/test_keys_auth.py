@@ -92,7 +92,7 @@ def test_networks_are_settled_once_in_ten_seconds(world: World, traveller: time_
 
 def test_what_is_cached_goes_to_a_keys_networks_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A kept answer is given even where no token is left, and never to a key that may not be used from there."""
-    from apps.common import answers
+    from apps.common.reads import answers
     from apps.orgs import views
 
     _, text = networked(world, "192.0.2.0/24")

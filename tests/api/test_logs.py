@@ -14,10 +14,10 @@ from django.http import HttpRequest, HttpResponse
 from django.test import Client
 from django.urls import include, path
 
-from apps.common.accounting import Accountant
 from apps.common.errors import ApiError
 from apps.common.http import open_to_all
-from apps.common.logs import JsonFormatter, PlainFormatter, told
+from apps.common.observe.accounting import Accountant
+from apps.common.observe.logs import JsonFormatter, PlainFormatter, told
 from tests.support.world import World
 
 SECRET = "sk-very-secret-0123456789"
@@ -60,7 +60,7 @@ urlpatterns = [
     path("database", refused_by_the_database),
     path("unavailable", unavailable),
 ]
-handler500 = "apps.common.handlers.server_error"
+handler500 = "apps.common.edge.handlers.server_error"
 pytestmark = [pytest.mark.urls(__name__)]
 
 
@@ -108,7 +108,7 @@ def test_a_bug_is_logged_once_with_its_traceback_and_nothing_leaks(lines: Lines,
     answer = web.get(f"/broken/{SECRET}?key={SECRET}", headers={"X-Request-ID": "abc-123"})
     assert answer.status_code == 500
     assert b"no way" not in answer.content and b"RuntimeError" not in answer.content
-    line = lines.of("apps.common.exceptions")
+    line = lines.of("apps.common.edge.exceptions")
     assert (line["level"], line["request_id"]) == ("ERROR", "abc-123")
     assert line["message"] == "GET /broken/<str:ident> failed with 1900 RuntimeError"
     assert "in broken\n" in line["traceback"] and line["traceback"].endswith("RuntimeError: no way with sk")
@@ -129,7 +129,7 @@ def test_a_bug_outside_every_view(lines: Lines, web: Client, settings: Any) -> N
 
 def test_a_row_that_the_database_quotes_stays_out(lines: Lines, web: Client) -> None:
     assert web.get("/database").status_code == 503
-    assert "unique constraint" in lines.of("apps.common.exceptions")["traceback"]
+    assert "unique constraint" in lines.of("apps.common.edge.exceptions")["traceback"]
     assert "ada@acme" not in lines.stream.getvalue()
 
 
@@ -184,7 +184,7 @@ def test_all_requests_where_that_is_asked_for(
 def test_an_answer_with_5xx_is_a_warning(lines: Lines, web: Client) -> None:
     assert web.get("/unavailable").status_code == 503
     assert lines.of("hub.access")["level"] == "WARNING"
-    assert "traceback" not in lines.of("apps.common.exceptions")
+    assert "traceback" not in lines.of("apps.common.edge.exceptions")
 
 
 def test_every_line_stays_one_line() -> None:
@@ -202,9 +202,9 @@ def test_plain_lines_name_the_request(web: Client) -> None:
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(PlainFormatter())
-    logging.getLogger("apps.common.exceptions").addHandler(handler)
+    logging.getLogger("apps.common.edge.exceptions").addHandler(handler)
     try:
         web.get("/unavailable", headers={"X-Request-ID": "abc-123"})
     finally:
-        logging.getLogger("apps.common.exceptions").removeHandler(handler)
+        logging.getLogger("apps.common.edge.exceptions").removeHandler(handler)
     assert stream.getvalue().splitlines()[0].endswith("GET /unavailable failed with 1902 ApiError (abc-123)")

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from apps.common.errors import ApiError
-from apps.common.paging import MAX_CURSOR, Asked, Order, Page, asked, finish, paginate
+from apps.common.reads.paging import MAX_CURSOR, Asked, Order, Page, asked, finish, paginate
 from apps.orgs.models import AuditEntry, Organization
 
 START = datetime(2026, 11, 5, tzinfo=UTC)

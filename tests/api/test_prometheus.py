@@ -10,8 +10,8 @@ import pytest
 from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
 
-from apps.common import pulse, scrape, telemetry
-from apps.common.address import parse_networks
+from apps.common.edge.address import parse_networks
+from apps.common.observe import pulse, scrape, telemetry
 
 TOKEN = "0123456789abcdef-token"
 pytestmark = pytest.mark.django_db
@@ -150,7 +150,7 @@ def test_buckets_that_nobody_uses_are_left_out(web: Client, figures: Any) -> Non
 
 
 def test_the_tasks_that_wait_are_counted() -> None:
-    from apps.common.probes import _broker, cache_size, queue_depth
+    from apps.common.observe.probes import _broker, cache_size, queue_depth
 
     broker = _broker()
     if broker is None:

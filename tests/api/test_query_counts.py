@@ -20,7 +20,7 @@ from urllib.parse import urlencode
 import pytest
 from django.db import connection, transaction
 
-from apps.common import statements
+from apps.common.observe import statements
 from apps.orgs.services import api_key_create
 from apps.traces.tiers import detect
 from tests.support.callers import MAKERS, Caller, Stage, fill

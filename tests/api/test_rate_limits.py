@@ -13,11 +13,12 @@ from django.http import StreamingHttpResponse
 from django.test import RequestFactory
 from django.utils import timezone
 
-from apps.common import telemetry, valkey
-from apps.common.bucket import Bucket
+from apps.common import valkey
+from apps.common.edge.middleware import EdgeMiddleware
 from apps.common.errors import ApiError
-from apps.common.local_limits import local_buckets
-from apps.common.middleware import EdgeMiddleware
+from apps.common.observe import telemetry
+from apps.common.rates.bucket import Bucket
+from apps.common.rates.local_limits import local_buckets
 from apps.orgs.audit import SYSTEM
 from apps.orgs.authentication import authenticate_request, forget_keys
 from apps.orgs.door import admit

@@ -15,7 +15,8 @@ import psycopg
 import pytest
 from django.db import connection
 
-from apps.common import answers, valkey
+from apps.common import valkey
+from apps.common.reads import answers
 
 if TYPE_CHECKING:
     from tests.support.world import World

@@ -17,7 +17,7 @@ from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
 
 from apps.common.errors import ApiError
-from apps.common.limits import Verdict
+from apps.common.rates.limits import Verdict
 from apps.orgs import tokens
 from apps.orgs.api import sign_in as views
 from apps.orgs.audit import SYSTEM

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from apps.common import caching, valkey
+from apps.common import valkey
+from apps.common.reads import caching
 from apps.orgs.models import Organization
 
 pytestmark = pytest.mark.django_db

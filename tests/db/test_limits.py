@@ -14,10 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from redis import Redis
 
-from apps.common import limits, local_limits, valkey
-from apps.common.bucket import Bucket
-from apps.common.limits import take
-from apps.common.local_limits import LocalBuckets
+from apps.common import valkey
+from apps.common.rates import limits, local_limits
+from apps.common.rates.bucket import Bucket
+from apps.common.rates.limits import take
+from apps.common.rates.local_limits import LocalBuckets
 from tests.support.buckets import Model
 
 # In the script's tests the clock is this far ahead, so that no key expires by the server's clock in the middle of one.

@@ -11,7 +11,7 @@ from django.db import DatabaseError, connection, transaction
 from prometheus_client import REGISTRY
 from psycopg import sql
 
-from apps.common.statements import LONGEST, MeteredCursor, kind_of, operation_of, shown
+from apps.common.observe.statements import LONGEST, MeteredCursor, kind_of, operation_of, shown
 from apps.orgs.models import Organization
 
 pytestmark = pytest.mark.django_db

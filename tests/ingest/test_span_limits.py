@@ -11,8 +11,9 @@ import orjson
 import pytest
 from django.http import HttpResponse
 
-from apps.common import limits, valkey
-from apps.common.bucket import Bucket
+from apps.common import valkey
+from apps.common.rates import limits
+from apps.common.rates.bucket import Bucket
 from apps.orgs.models import ApiKey, Project, RateLimit
 from apps.orgs.services import api_key_create, project_create
 from tests.ingest.build import json_request, json_span, to_protobuf

@@ -9,7 +9,7 @@ import pytest
 from django.contrib.auth.models import AnonymousUser
 from django.test import Client, RequestFactory
 
-from apps.common.pages import PAGE_POLICY, prefers_page, without_session
+from apps.common.edge.pages import PAGE_POLICY, prefers_page, without_session
 from apps.orgs.models import User
 from tests.support.world import World
 

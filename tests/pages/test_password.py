@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from apps.common.limits import Verdict
+from apps.common.rates.limits import Verdict
 from apps.orgs.models import AuditEntry, SignIn, User
 from apps.orgs.pages import common
 from tests.pages.conftest import PASSWORD

@@ -9,8 +9,8 @@ from django.contrib.sessions.models import Session
 from django.test import Client
 from django.utils import timezone
 
-from apps.common.bucket import Bucket
-from apps.common.limits import Verdict
+from apps.common.rates.bucket import Bucket
+from apps.common.rates.limits import Verdict
 from apps.orgs.models import AuditEntry, User
 from apps.orgs.pages import common
 from apps.orgs.sessions import remove_expired

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from fractions import Fraction
 
-from apps.common.bucket import Bucket
-from apps.common.local_limits import Outcome
+from apps.common.rates.bucket import Bucket
+from apps.common.rates.local_limits import Outcome
 
 
 class ModelBucket:

@@ -11,8 +11,8 @@ from django.test import RequestFactory
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from apps.common import address
-from apps.common.address import client_address, parse_address, parse_networks, undeclared_proxy, was_https
+from apps.common.edge import address
+from apps.common.edge.address import client_address, parse_address, parse_networks, undeclared_proxy, was_https
 
 PROXIES = parse_networks("10.0.0.0/8, 2001:db8:aaaa::/48,192.0.2.7")
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from apps.common import caching, valkey
-from apps.common.answers import Entry, entry_of
+from apps.common import valkey
 from apps.common.errors import ApiError
+from apps.common.reads import caching
+from apps.common.reads.answers import Entry, entry_of
 
 KEY = "hub:metrics:7:" + "0" * 32
 CALLERS = 8

@@ -9,7 +9,7 @@ import pytest
 
 from apps.common import valkey
 from apps.common.errors import CATALOGUE
-from apps.common.local_limits import MAX_BUCKETS
+from apps.common.rates.local_limits import MAX_BUCKETS
 from apps.costs.pricing import REASONS, Usage, price
 from apps.costs.providers import normalise_provider
 from apps.orgs.tiers import ENDPOINT_FIGURES, REFRESH_FIGURES, ROLE_FIGURES, SIGN_IN_FIGURES

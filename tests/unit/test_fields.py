@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rest_framework import serializers
 
-from apps.common import fields
 from apps.common.errors import ApiError
+from apps.common.reads import fields
 
 KNOWN = ("id", "name", "limits.per_minute", "limits.burst", "members.email", "members.role", "labels.*")
 ROW = {

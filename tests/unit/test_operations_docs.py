@@ -8,7 +8,7 @@ from pathlib import Path
 from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.metrics import MetricWrapperBase
 
-from apps.common import scrape, telemetry
+from apps.common.observe import scrape, telemetry
 from tests.unit.test_docs import DOCS, tables
 
 KINDS = {Counter: "counter", Gauge: "gauge", Histogram: "histogram"}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client import REGISTRY
 
-from apps.common import telemetry
+from apps.common.observe import telemetry
 
 
 def value(name: str, **labels: str) -> float:

@@ -12,9 +12,9 @@ import pytest
 from django.http import UnreadablePostError
 from django.test import RequestFactory
 
+from apps.common.edge.exceptions import answer, translate
+from apps.common.edge.uploads import Body, Crowded, Uploads, end_silent
 from apps.common.errors import ApiError
-from apps.common.exceptions import answer, translate
-from apps.common.uploads import Body, Crowded, Uploads, end_silent
 from apps.ingest.body import read_body
 
 

@@ -15,10 +15,11 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.common import fields, jsontext, paging
+from apps.common import jsontext
 from apps.common.errors import ApiError
 from apps.common.parameters import check_parameters, moment, plain_text, unknown_name
-from apps.common.spreadsheets import csv_lines
+from apps.common.reads import fields, paging
+from apps.common.reads.spreadsheets import csv_lines
 from apps.orgs.access import Principal, visible_project
 from apps.orgs.api.base import LIST, View, documented
 from apps.orgs.models import AuditEntry, Project

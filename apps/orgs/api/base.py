@@ -18,9 +18,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.common import fields, paging
 from apps.common.errors import ApiError
 from apps.common.parameters import check_parameters, unknown_name
+from apps.common.reads import fields, paging
 from apps.orgs.access import Principal, visible_project
 from apps.orgs.audit import Actor, actor_of
 from apps.orgs.models import Organization, Project, Role

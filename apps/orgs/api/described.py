@@ -7,7 +7,7 @@ from typing import Any
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse
 from rest_framework import serializers
 
-from apps.common import fields
+from apps.common.reads import fields
 from apps.orgs.models import Role
 
 TAGS = ["account"]

@@ -11,10 +11,10 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.common import paging
-from apps.common.address import client_address
+from apps.common.edge.address import client_address
 from apps.common.errors import ApiError
-from apps.common.limits import take
+from apps.common.rates.limits import take
+from apps.common.reads import paging
 from apps.orgs import audit
 from apps.orgs.access import PUBLIC
 from apps.orgs.api.base import (

@@ -11,8 +11,8 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.common import paging
 from apps.common.errors import ApiError
+from apps.common.reads import paging
 from apps.orgs.access import AUTHENTICATED, INSTALLATION, Principal
 from apps.orgs.api.base import LIST, ONE, Body, Text, View, body, documented, existing, made, many, one
 from apps.orgs.models import Organization, User

@@ -11,7 +11,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.common import paging
+from apps.common.reads import paging
 from apps.orgs.access import SIGNED_IN, Principal
 from apps.orgs.api.base import (
     LIST,

@@ -12,14 +12,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.common import fields
-from apps.common.address import client_address
-from apps.common.bucket import Bucket
+from apps.common.edge.address import client_address
+from apps.common.edge.exceptions import from_problems
 from apps.common.errors import ApiError
-from apps.common.exceptions import from_problems
 from apps.common.ids import request_id
-from apps.common.limits import refusal, take
 from apps.common.parameters import check_parameters, unknown_name
+from apps.common.rates.bucket import Bucket
+from apps.common.rates.limits import refusal, take
+from apps.common.reads import fields
 from apps.orgs import audit, tokens
 from apps.orgs.access import AUTHENTICATED, PUBLIC, Principal
 from apps.orgs.api import described

@@ -13,10 +13,10 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from apps.common.address import client_address
+from apps.common.edge.address import client_address
 from apps.common.errors import ApiError
-from apps.common.limits import Verdict, take
 from apps.common.parameters import check_parameters
+from apps.common.rates.limits import Verdict, take
 from apps.orgs.access import ACCOUNT
 from apps.orgs.door import admit
 from apps.orgs.models import User

@@ -10,10 +10,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.debug import sensitive_post_parameters
 
-from apps.common.errorpages import present
+from apps.common.edge.errorpages import present
+from apps.common.edge.pages import prefers_page
 from apps.common.errors import ApiError
 from apps.common.http import methods
-from apps.common.pages import prefers_page
 from apps.orgs import audit
 from apps.orgs.access import PUBLIC
 from apps.orgs.door import requires

@@ -7,8 +7,8 @@ from typing import Any, TypedDict, Unpack
 
 from django.db import transaction
 
+from apps.common.edge.exceptions import from_problems
 from apps.common.errors import ApiError
-from apps.common.exceptions import from_problems
 from apps.orgs.audit import SYSTEM, Actor, difference, record
 from apps.orgs.authentication import forget_keys
 from apps.orgs.models import Organization, Project

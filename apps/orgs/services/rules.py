@@ -12,8 +12,8 @@ from django.core.validators import validate_email
 from django.db import IntegrityError, models, transaction
 from django.utils import timezone
 
+from apps.common.edge.exceptions import translate
 from apps.common.errors import ApiError
-from apps.common.exceptions import translate
 from apps.orgs.models import Organization
 
 M = TypeVar("M", bound=models.Model)

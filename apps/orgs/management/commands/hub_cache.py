@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from apps.common import caching
+from apps.common.reads import caching
 from apps.common.valkey import CacheDown
 from apps.orgs.models import Organization
 

@@ -19,11 +19,12 @@ from typing import Any, Final
 from django.conf import settings
 from redis import Redis
 
-from apps.common import deadline, valkey
-from apps.common.answers import Entry, unpack
+from apps.common import valkey
 from apps.common.cells import Expiring
+from apps.common.edge import deadline
+from apps.common.edge.exceptions import translate
 from apps.common.errors import ApiError
-from apps.common.exceptions import translate
+from apps.common.reads.answers import Entry, unpack
 from apps.common.valkey import CacheDown
 
 MAX_BYTES: Final = 4_000_000

@@ -14,8 +14,8 @@ from typing import Final
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import ResolverMatch
 
-from apps.common.exceptions import answer
-from apps.common.pages import without_session
+from apps.common.edge.exceptions import answer
+from apps.common.edge.pages import without_session
 
 READS: Final = frozenset({"GET", "HEAD"})
 

@@ -12,7 +12,7 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from redis import Redis
 
-from apps.common.readiness import NotReady
+from apps.common.observe.readiness import NotReady
 
 _migrated = False
 

@@ -18,7 +18,7 @@ from pythonjsonlogger.core import LogData
 from pythonjsonlogger.orjson import OrjsonFormatter
 
 from apps.common import ids
-from apps.common.routes import route_of
+from apps.common.observe.routes import route_of
 
 request_now: ContextVar[HttpRequest | None] = ContextVar("request_now", default=None)
 

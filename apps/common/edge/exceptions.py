@@ -16,9 +16,9 @@ from redis.exceptions import RedisError
 from rest_framework import exceptions as drf
 from rest_framework.request import Request
 
-from apps.common import errorpages
+from apps.common.edge import errorpages
 from apps.common.errors import ApiError
-from apps.common.routes import route_of
+from apps.common.observe.routes import route_of
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from django.conf import settings
 
-from apps.common.bucket import Bucket
+from apps.common.rates.bucket import Bucket
 
 MINUTE: Final = 60_000_000  # microseconds
 MAX_BUCKETS: Final = 10_000

@@ -10,7 +10,7 @@ from typing import Any
 from django.db.backends.postgresql.base import DatabaseWrapper
 from psycopg_pool import ConnectionPool
 
-from apps.common import telemetry
+from apps.common.observe import telemetry
 
 SECONDS = 5.0
 logger = logging.getLogger(__name__)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 
-from apps.common.errorpages import present
+from apps.common.edge.errorpages import present
+from apps.common.edge.exceptions import answer
 from apps.common.errors import ApiError
-from apps.common.exceptions import answer
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -8,9 +8,9 @@ from time import perf_counter
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 
-from apps.common import telemetry
-from apps.common.logs import caller_of
-from apps.common.routes import route_of
+from apps.common.observe import telemetry
+from apps.common.observe.logs import caller_of
+from apps.common.observe.routes import route_of
 
 logger = logging.getLogger("hub.access")
 

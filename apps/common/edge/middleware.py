@@ -12,11 +12,13 @@ from django.core.exceptions import DisallowedHost
 from django.core.handlers.wsgi import LimitedStream
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
-from apps.common import deadline, ids, logs
-from apps.common.accounting import Accountant
-from apps.common.address import client_address, was_https
+from apps.common import ids
+from apps.common.edge import deadline
+from apps.common.edge.address import client_address, was_https
+from apps.common.edge.exceptions import answer
 from apps.common.errors import ApiError
-from apps.common.exceptions import answer
+from apps.common.observe import logs
+from apps.common.observe.accounting import Accountant
 
 # Probes come by address, not by name, and learn nothing about the host.
 _PROBES = frozenset({"/health", "/ready"})
@@ -29,7 +31,7 @@ DRAIN_BYTES = 25_000_000
 DRAIN_BLOCK = 65_536
 DRAIN_SECONDS = 2.0
 
-# On every answer that has none of its own. Pages bring their own content policy (apps.common.pages).
+# On every answer that has none of its own. Pages bring their own content policy (apps.common.edge.pages).
 _HEADERS = (
     ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
     ("X-Content-Type-Options", "nosniff"),

@@ -3,7 +3,7 @@
 With PROMETHEUS_MULTIPROC_DIR set, as `manage.py up` does, each process counts in a file of its own there and a scrape
 adds the files up, so any process can answer it. Otherwise a process counts for itself. Labels hold names of ours alone
 (routes, buckets, areas, reasons), never what a caller wrote. Figures that are asked for only when a scrape comes are
-in apps.common.scrape.
+in apps.common.observe.scrape.
 """
 
 from __future__ import annotations

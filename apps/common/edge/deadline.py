@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from apps.common.errors import ApiError
-from apps.common.statements import MeteredCursor
+from apps.common.observe.statements import MeteredCursor
 
 _end: ContextVar[float | None] = ContextVar("deadline", default=None)
 SLACK_SECONDS = 0.5

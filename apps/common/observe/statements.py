@@ -19,7 +19,7 @@ from django.db import Error as DjangoDatabaseError
 from psycopg import sql as composed
 from psycopg_pool import PoolTimeout
 
-from apps.common import telemetry
+from apps.common.observe import telemetry
 
 logger = logging.getLogger("hub.sql")
 Row = TypeVar("Row", covariant=True)

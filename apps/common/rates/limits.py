@@ -14,11 +14,12 @@ from typing import Any, Final
 
 from redis.exceptions import NoScriptError, ResponseError
 
-from apps.common import telemetry, valkey
-from apps.common.bucket import Bucket
+from apps.common import valkey
 from apps.common.cells import Expiring
 from apps.common.errors import ApiError
-from apps.common.local_limits import Outcome, local_buckets
+from apps.common.observe import telemetry
+from apps.common.rates.bucket import Bucket
+from apps.common.rates.local_limits import Outcome, local_buckets
 
 logger = logging.getLogger(__name__)
 

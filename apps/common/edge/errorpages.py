@@ -8,10 +8,10 @@ from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.utils.cache import patch_vary_headers
 
-from apps.common import envelope
+from apps.common.edge import envelope
+from apps.common.edge.pages import is_api, prefers_page
 from apps.common.errors import ApiError
 from apps.common.ids import request_id
-from apps.common.pages import is_api, prefers_page
 
 _TITLES = {
     400: "This request cannot be read",

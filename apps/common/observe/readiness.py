@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import connections
 
-from apps.common.exceptions import translate
+from apps.common.edge.exceptions import translate
 
 LIMIT_SECONDS = 2.0
 

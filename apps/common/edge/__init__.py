@@ -1,0 +1,1 @@
+"""What every request passes: its id and address, its time, its errors."""

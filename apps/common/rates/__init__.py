@@ -1,0 +1,1 @@
+"""Token buckets: how much of whom is let through."""

@@ -1,0 +1,1 @@
+"""What every read shares: kept answers, conditions, fields, pages of a list."""
