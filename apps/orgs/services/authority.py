@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
+
+from django.db.models import QuerySet
 
 from apps.common.errors import ApiError
 from apps.orgs.access import KNOWN_PERMISSIONS, PERMISSIONS, Principal
-from apps.orgs.models import ApiKey, Project, User
+from apps.orgs.models import ApiKey, Invitation, Membership, Organization, Project, User
 
 ALL_KEYS, OWN_KEYS = "keys:manage", "keys:manage_own"
 
@@ -103,3 +106,17 @@ def role_permissions(role: str) -> frozenset[str]:
         roles = ", ".join(PERMISSIONS)
         raise ApiError(1202, f"There is no role {role[:64]!r}. Roles: {roles}.", field="role")
     return found
+
+
+R = TypeVar("R", Membership, Invitation)
+
+
+def in_reach(by: Authority, found: QuerySet[R], organization: Organization) -> QuerySet[R]:
+    """Of memberships or invitations of an organization those that the caller may see and touch.
+
+    A caller limited to some projects reaches what is limited to these, and nothing that covers a project outside them.
+    """
+    if by.all_projects:
+        return found
+    outside = Project.objects.filter(organization=organization).exclude(pk__in=by.project_ids)
+    return found.filter(all_projects=False).exclude(projects__in=outside)

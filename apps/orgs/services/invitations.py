@@ -16,7 +16,7 @@ from django.utils import timezone
 from apps.common.errors import ApiError
 from apps.orgs.audit import Actor, record
 from apps.orgs.models import Invitation, Membership, Organization, Project, User
-from apps.orgs.services.authority import ANYTHING, Authority, role_permissions
+from apps.orgs.services.authority import ANYTHING, Authority, in_reach, role_permissions
 from apps.orgs.services.members import check_reach, member_add
 from apps.orgs.services.rules import email_of, insert, locked
 from apps.orgs.services.users import user_create
@@ -165,11 +165,7 @@ def invitation_accept(
 
 def invitations_in_reach(by: Authority, organization: Organization) -> QuerySet[Invitation]:
     """The invitations that the caller may see and touch: those for no project outside its own."""
-    found = Invitation.objects.filter(organization=organization)
-    if by.all_projects:
-        return found
-    outside = Project.objects.filter(organization=organization).exclude(pk__in=by.project_ids)
-    return found.filter(all_projects=False).exclude(projects__in=outside)
+    return in_reach(by, Invitation.objects.filter(organization=organization), organization)
 
 
 def described(invitation: Invitation) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from apps.common.errors import ApiError
 from apps.orgs.audit import Actor, difference, record
 from apps.orgs.authentication import forget_keys
 from apps.orgs.models import Membership, Organization, Project, Role, User
-from apps.orgs.services.authority import Authority, role_permissions
+from apps.orgs.services.authority import Authority, in_reach, role_permissions
 from apps.orgs.services.rules import insert, locked
 
 
@@ -111,11 +111,7 @@ def member_remove(*, actor: Actor, by: Authority, membership: Membership) -> Non
 
 def members_in_reach(by: Authority, organization: Organization) -> QuerySet[Membership]:
     """The members whom the caller may see and touch: those of no project outside its own."""
-    found = Membership.objects.filter(organization=organization)
-    if by.all_projects:
-        return found
-    outside = Project.objects.filter(organization=organization).exclude(pk__in=by.project_ids)
-    return found.filter(all_projects=False).exclude(projects__in=outside)
+    return in_reach(by, Membership.objects.filter(organization=organization), organization)
 
 
 def described(membership: Membership) -> dict[str, Any]:
