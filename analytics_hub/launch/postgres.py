@@ -18,7 +18,7 @@ from psycopg import sql
 
 from analytics_hub.launch.account import Account, LaunchError
 from analytics_hub.launch.folders import postgres_programs, private_folder
-from analytics_hub.launch.process import minimal_environment, spawn
+from analytics_hub.launch.process import exists, minimal_environment, spawn
 
 USER = "hub"
 DATABASE = "hub"
@@ -222,17 +222,7 @@ def _serves(pid: int, folder: Path) -> bool:
     try:
         arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except FileNotFoundError:
-        return not Path("/proc/self").exists() and _exists(pid)
+        return not Path("/proc/self").exists() and exists(pid)
     except OSError:
         return True
     return str(folder).encode() in arguments
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

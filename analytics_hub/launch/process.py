@@ -109,3 +109,14 @@ def follow_parent() -> None:
     """In a grandchild of the supervisor (a web worker, a Celery pool process): end when the process above ends."""
     if os.environ.get("HUB_SUPERVISED"):
         end_with_parent(signal.SIGKILL, os.getppid())
+
+
+def exists(pid: int) -> bool:
+    """Whether a process has this id, whoever owns it."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -21,6 +21,8 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import mark_process_dead
 from prometheus_client.registry import Collector
 
+from analytics_hub.launch.process import exists
+
 LIMIT_SECONDS = 1.0
 Read = Callable[[], float | Mapping[tuple[str, ...], float] | None]
 
@@ -107,15 +109,5 @@ def forget_dead_processes() -> None:
     if not folder:
         return
     for pid in {path.stem.rpartition("_")[2] for path in Path(folder).glob("gauge_live*_*.db")}:
-        if pid.isdigit() and not _alive(int(pid)):
+        if pid.isdigit() and not exists(int(pid)):
             mark_process_dead(int(pid), folder)  # type: ignore[no-untyped-call]
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
