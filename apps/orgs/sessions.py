@@ -24,6 +24,7 @@ class _CsrfCheck(CsrfViewMiddleware):
 
 
 def _no_answer(request: HttpRequest) -> HttpResponseBase:
+    # A middleware must be given a next step; only its checks are called here, which never come to it.
     raise NotImplementedError
 
 
