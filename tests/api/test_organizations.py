@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from django.db import connection
 
-from apps.common.errors import ApiError
 from apps.orgs.models import AuditEntry, Membership, Organization, Project, Role, User
 from apps.orgs.services import organization_create
 from tests.support.authority import TESTER
 from tests.support.people import People, make_people
+from tests.support.races import codes_of_race
 from tests.support.world import World
 
 URL = "/api/v1/organizations"
@@ -104,15 +102,6 @@ def test_one_of_several_is_renamed_only_where_it_is_named(people: People) -> Non
 
 @pytest.mark.django_db(transaction=True)
 def test_the_same_slug_at_the_same_time_is_made_once() -> None:
-    def make(_: int) -> int:
-        try:
-            organization_create(actor=TESTER, slug="same")
-        except ApiError as caught:
-            return caught.entry.code
-        finally:
-            connection.close()
-        return 0
-
-    with ThreadPoolExecutor(4) as pool:
-        assert sorted(pool.map(make, range(4))) == [0, 1400, 1400, 1400]
+    codes = codes_of_race(lambda _: organization_create(actor=TESTER, slug="same"), range(4))
+    assert codes == [0, 1400, 1400, 1400]
     assert AuditEntry.objects.filter(action="organization.create").count() == 1

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from apps.common.errors import ApiError
 from apps.orgs.models import AuditEntry, RateLimit, SignIn, User
 from apps.orgs.services import limit_remove, limit_set, user_create, user_password, user_update
 from tests.support.authority import TESTER
+from tests.support.races import codes_of_race
 from tests.support.world import PASSWORD, World
 
 
@@ -76,17 +75,8 @@ def test_a_new_password_ends_what_was_signed_in_and_is_never_written_down(world:
 
 @pytest.mark.django_db(transaction=True)
 def test_the_same_address_at_the_same_time_is_one_person() -> None:
-    def make(_: int) -> int:
-        try:
-            user_create(actor=TESTER, email="same@x.example")
-        except ApiError as caught:
-            return caught.entry.code
-        finally:
-            connection.close()
-        return 0
-
-    with ThreadPoolExecutor(4) as pool:
-        assert sorted(pool.map(make, range(4))) == [0, 1401, 1401, 1401]
+    codes = codes_of_race(lambda _: user_create(actor=TESTER, email="same@x.example"), range(4))
+    assert codes == [0, 1401, 1401, 1401]
 
 
 def test_a_limit_is_set_changed_and_removed(world: World) -> None:
