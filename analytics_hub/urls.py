@@ -9,6 +9,8 @@ from django.urls import URLPattern, URLResolver, include, path
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("apps.metrics.api")),
     path("", include("apps.ingest.api")),
+    path("", include("apps.traces.api")),
+    path("", include("apps.costs.api")),
     path("", include("apps.common.api")),
     path("", include("apps.orgs.api")),
     path("", include("apps.orgs.pages.urls")),

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
-from typing import Any, TypeVar, get_args
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, get_args
 
-from apps.common.errors import ApiError
-from apps.common.parameters import unknown_name
+from apps.common.reads.reading import bad, check_keys, choice, number
 from apps.metrics.buckets import INTERVALS
 from apps.metrics.catalog import AGGREGATIONS, CATALOGUE, DIMENSION_NAMES, PERCENTILES, Metric
 from apps.metrics.spec import (
@@ -28,11 +24,8 @@ from apps.metrics.spec import (
     Sort,
 )
 
-T = TypeVar("T")
-D = TypeVar("D")
 DEFAULT_RANGE = timedelta(days=7)
 SUMMARY_RANGE = timedelta(hours=24)
-EARLIEST, LATEST = 1970, 2999
 FILTER_PARAMETERS = ("provider", "model", "environment", "user_id", "session_id", "status", "kind", "name")
 SHARED = ("project", "start_time", "end_time", "timezone")
 SERIES_PARAMETERS: tuple[str, ...] = (
@@ -74,110 +67,7 @@ SUMMARY_PARAMETERS: tuple[str, ...] = (
 )
 _OFFSET = re.compile(r"(\d{1,5})(m|min|h|d|w)")
 _OFFSET_UNITS = {"m": "minutes", "min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_LOST_PLUS = re.compile(r" (\d\d:?\d\d)$")
 ALIAS = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
-
-
-def _no_such_project(slug: str) -> None:
-    raise ApiError(1300, "There is no such project.", field="project", details={"project": slug[:64]})
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """Whose question it is: one organization and the projects (slug to id) that the caller may see and asked for.
-
-    Args:
-        refuse: raises what a slug deserves that is not among the projects; returns if it was only not asked for.
-    """
-
-    organization_id: int
-    projects: Mapping[str, int]
-    refuse: Callable[[str], object] = _no_such_project
-
-
-class Problems:
-    """Collects what is wrong with a request, so that one answer lists every bad field."""
-
-    def __init__(self) -> None:
-        self.found: list[ApiError] = []
-
-    def take(self, read: Callable[[], T], default: D) -> T | D:
-        """The value, or the default with the problem noted."""
-        try:
-            return read()
-        except ApiError as error:
-            self.found.append(error)
-            return default
-
-    def check(self) -> None:
-        """Raise what was found: the problem itself, or one error that lists several."""
-        if len(self.found) == 1:
-            raise self.found[0]
-        if self.found:
-            details = [
-                {"field": error.field, "message": error.message, "code": error.entry.code} for error in self.found
-            ]
-            fields = ", ".join(dict.fromkeys(error.field for error in self.found if error.field))
-            code = self.found[0].entry.code
-            raise ApiError(code, f"Several fields are not valid: {fields}.", field=self.found[0].field, details=details)
-
-
-def bad(field: str, message: str, code: int = 1202, **details: Any) -> ApiError:
-    return ApiError(code, message, field=field, details=details or None)
-
-
-def choice(value: Any, known: Sequence[str], field: str) -> str:
-    """One of a fixed list of words."""
-    if isinstance(value, str) and value in known:
-        return value
-    if not isinstance(value, str):
-        raise bad(field, f"{field} must be a text.", 1203)
-    error = unknown_name(value, known, what=field)
-    raise ApiError(1202, error.message, field=field, details=error.details)
-
-
-def moment(value: Any, field: str) -> datetime:
-    """An ISO 8601 time with a zone, as UTC."""
-    if not isinstance(value, str):
-        raise bad(field, f"{field} must be an ISO 8601 time with a zone.", 1203)
-    # An unescaped + in a query string arrives as a space.
-    text = _LOST_PLUS.sub(r"+\1", value.strip())
-    try:
-        parsed = datetime.fromisoformat(text)
-        if parsed.tzinfo is None:
-            raise bad(field, f"{field} needs a time zone, such as a final Z.", 1203)
-        utc = parsed.astimezone(UTC)
-        # Room for offsets, zones and comparisons at both ends of the calendar.
-        if not EARLIEST <= utc.year <= LATEST:
-            raise bad(field, f"{field} must lie in the years {EARLIEST} to {LATEST}.", 1204)
-        return utc
-    except (ValueError, OverflowError):
-        message = f"{field} must be an ISO 8601 time with a zone, such as 2026-11-05T00:00:00Z."
-        raise bad(field, message, 1203) from None
-
-
-def next_minute(now: datetime) -> datetime:
-    """Now, rounded up to the next minute."""
-    whole = now.replace(second=0, microsecond=0)
-    return whole if whole == now else whole + timedelta(minutes=1)
-
-
-def time_range(source: Mapping[str, Any], now: datetime, default: timedelta) -> tuple[datetime, datetime]:
-    """The asked range with the contract's defaults."""
-    given_end, given_start = source.get("end_time"), source.get("start_time")
-    end = moment(given_end, "end_time") if given_end is not None else next_minute(now)
-    return moment(given_start, "start_time") if given_start is not None else end - default, end
-
-
-def zone(value: Any) -> str:
-    """The name of a time zone."""
-    if value is None:
-        return "UTC"
-    try:
-        ZoneInfo(value)
-    except (ZoneInfoNotFoundError, ValueError, TypeError, OSError):
-        raise bad("timezone", "timezone must be an IANA name such as Europe/Berlin.") from None
-    return str(value)
 
 
 def interval_of(source: Mapping[str, Any], default: str | None) -> str | None:
@@ -225,17 +115,6 @@ def limit(value: Any) -> int | None:
     return int(text)
 
 
-def flag(value: Any, field: str) -> bool:
-    """A truth value, as JSON or as text."""
-    if value is None or isinstance(value, bool):
-        return bool(value)
-    if str(value).lower() in ("true", "1"):
-        return True
-    if str(value).lower() in ("false", "0"):
-        return False
-    raise bad(field, f"{field} must be true or false.", 1203)
-
-
 def fill(value: Any) -> Fill:
     chosen: Any = "none" if value is None else choice(value, get_args(Fill), "fill")
     return chosen  # type: ignore[no-any-return]
@@ -271,14 +150,6 @@ def sorting(by: Any, order: Any, names: Sequence[str]) -> tuple[Sort, ...]:
             down, entry = True, entry[1:]
         made.append(Sort(choice(entry.strip() if isinstance(entry, str) else entry, names, "sort_by"), down))
     return tuple(made)
-
-
-def check_keys(source: Mapping[str, Any], known: Sequence[str], field: str) -> None:
-    """Refuse keys of a JSON object that are not known."""
-    for key in source:
-        if key not in known:
-            error = unknown_name(str(key), known, what="field")
-            raise ApiError(1202, error.message, field=f"{field}.{key}" if field else str(key), details=error.details)
 
 
 def values(raw: Any, op: str, field: str) -> tuple[str | None, ...]:
@@ -350,18 +221,6 @@ def having(raw: Any, aliases: Sequence[str]) -> tuple[Having, ...]:
         op: Any = choice(item.get("operator"), get_args(HavingOp), f"{where}.operator")
         made.append(Having(choice(name, aliases, f"{where}.metric"), op, number(item.get("value"), f"{where}.value")))
     return tuple(made)
-
-
-def number(value: Any, field: str) -> Decimal:
-    """A finite number."""
-    if isinstance(value, (int, float, str)) and not isinstance(value, bool):
-        try:
-            parsed = Decimal(str(value))
-        except InvalidOperation:
-            parsed = Decimal("NaN")
-        if parsed.is_finite() and abs(parsed.adjusted()) < 100:
-            return parsed
-    raise bad(field, f"{field} must be a number.", 1203)
 
 
 def with_percentiles(references: Iterable[MetricRef]) -> tuple[MetricRef, ...]:

@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from apps.common.errors import ApiError
+from apps.common.reads import reading
+from apps.common.reads.reading import Problems
 from apps.metrics import params
-from apps.metrics.params import Problems, Scope
 from apps.metrics.spec import (
     MAX_BUCKETS,
     MAX_METRICS,
@@ -18,6 +19,7 @@ from apps.metrics.spec import (
     QuerySpec,
     check_range,
 )
+from apps.orgs.scopes import Scope
 
 
 def series_from_query(source: Mapping[str, str], scope: Scope, now: datetime) -> QuerySpec:
@@ -26,12 +28,12 @@ def series_from_query(source: Mapping[str, str], scope: Scope, now: datetime) ->
     names = [name for name in source.get("metrics", "").split(",") if name]
     if not names:
         problems.found.append(
-            params.bad("metrics", "Name at least one metric: metrics=request_count,total_cost.", 1201)
+            reading.bad("metrics", "Name at least one metric: metrics=request_count,total_cost.", 1201)
         )
     references = problems.take(lambda: _named(names, source.get("aggregation")), ())
     fields: dict[str, Any] = dict(source)
     fields["include_percentiles"] = problems.take(
-        lambda: params.flag(source.get("include_percentiles"), "include_percentiles"), False
+        lambda: reading.flag(source.get("include_percentiles"), "include_percentiles"), False
     )
     groups = [name for name in source.get("group_by", "").split(",") if name]
     filters = problems.take(lambda: params.filters_from_query(source), ())
@@ -43,11 +45,11 @@ def question_from_body(body: Any, scope: Scope, now: datetime) -> QuerySpec:
     if not isinstance(body, Mapping):
         raise ApiError(1200, "The body must be a JSON object.")
     problems = Problems()
-    problems.take(lambda: params.check_keys(body, params.BODY_FIELDS, ""), None)
+    problems.take(lambda: reading.check_keys(body, params.BODY_FIELDS, ""), None)
     references = problems.take(lambda: _listed(body.get("metrics")), ())
     fields = {name: value for name, value in body.items() if name != "include_percentiles"}
     fields["include_percentiles"] = problems.take(
-        lambda: params.flag(body.get("include_percentiles"), "include_percentiles"), False
+        lambda: reading.flag(body.get("include_percentiles"), "include_percentiles"), False
     )
     groups = body.get("group_by")
     if isinstance(groups, str):
@@ -61,10 +63,10 @@ def question_from_body(body: Any, scope: Scope, now: datetime) -> QuerySpec:
 def summary_from_query(source: Mapping[str, str], scope: Scope, now: datetime) -> tuple[QuerySpec, bool]:
     """`GET /api/v1/metrics/summary`: range and filters, and whether to compare."""
     problems = Problems()
-    start, end = problems.take(lambda: params.time_range(source, now, params.SUMMARY_RANGE), (now, now))
+    start, end = problems.take(lambda: reading.time_range(source, now, params.SUMMARY_RANGE), (now, now))
     filters = problems.take(lambda: params.filters_from_query(source), ())
     wish = source.get("compare_previous_period", "true")
-    compare = problems.take(lambda: params.flag(wish, "compare_previous_period"), True)
+    compare = problems.take(lambda: reading.flag(wish, "compare_previous_period"), True)
     problems.check()
     check_range(start, end, None)
     _projects(scope, ())
@@ -82,17 +84,17 @@ def _named(names: list[str], aggregation: str | None) -> tuple[MetricRef, ...]:
     """Metrics by name; under one aggregation or each under its own, the column stays the metric's name."""
     references = tuple(params.reference(name, aggregation, name) for name in dict.fromkeys(names))
     if len(references) > MAX_METRICS:
-        raise params.bad("metrics", f"At most {MAX_METRICS} metrics.", 1205)
+        raise reading.bad("metrics", f"At most {MAX_METRICS} metrics.", 1205)
     return references
 
 
 def _listed(raw: Any) -> tuple[MetricRef, ...]:
     if raw is None or raw == []:
-        raise params.bad("metrics", 'Name at least one metric: "metrics": [{"metric": "total_cost"}].', 1201)
+        raise reading.bad("metrics", 'Name at least one metric: "metrics": [{"metric": "total_cost"}].', 1201)
     if not isinstance(raw, list):
-        raise params.bad("metrics", "metrics must be a list of {metric, aggregation, alias}.", 1203)
+        raise reading.bad("metrics", "metrics must be a list of {metric, aggregation, alias}.", 1203)
     if len(raw) > MAX_METRICS:
-        raise params.bad("metrics", f"At most {MAX_METRICS} metrics.", 1205)
+        raise reading.bad("metrics", f"At most {MAX_METRICS} metrics.", 1205)
     return tuple(_entry(item, f"metrics[{index}]") for index, item in enumerate(raw))
 
 
@@ -100,13 +102,13 @@ def _entry(item: Any, where: str) -> MetricRef:
     if isinstance(item, str):
         return params.reference(item, None, None, where)
     if not isinstance(item, Mapping):
-        raise params.bad(where, "A metric is {metric, aggregation, alias}.", 1203)
-    params.check_keys(item, ("metric", "aggregation", "alias"), where)
+        raise reading.bad(where, "A metric is {metric, aggregation, alias}.", 1203)
+    reading.check_keys(item, ("metric", "aggregation", "alias"), where)
     alias = item.get("alias")
     if alias is not None and not (isinstance(alias, str) and params.ALIAS.fullmatch(alias)):
-        raise params.bad(f"{where}.alias", "An alias is a word of letters, digits and _, at most 63 long.", 1203)
+        raise reading.bad(f"{where}.alias", "An alias is a word of letters, digits and _, at most 63 long.", 1203)
     if "metric" not in item:
-        raise params.bad(f"{where}.metric", "The metric is missing.", 1201)
+        raise reading.bad(f"{where}.metric", "The metric is missing.", 1201)
     return params.reference(item["metric"], item.get("aggregation"), alias, where)
 
 
@@ -122,7 +124,7 @@ def _build(
     default_interval: str | None,
 ) -> QuerySpec:
     take = problems.take
-    start, end = take(lambda: params.time_range(fields, now, params.DEFAULT_RANGE), (now - timedelta(1), now))
+    start, end = take(lambda: reading.time_range(fields, now, params.DEFAULT_RANGE), (now - timedelta(1), now))
     interval = take(lambda: params.interval_of(fields, default_interval), None)
     group_by = take(lambda: params.group_by(groups), ())
     if fields["include_percentiles"]:
@@ -133,7 +135,7 @@ def _build(
     having = take(lambda: params.having(fields.get("having"), names), ())
     order = (*names, *group_by, *(("timestamp",) if interval else ()))
     sort = take(lambda: params.sorting(fields.get("sort_by"), fields.get("sort_order"), order), ())
-    zone = take(lambda: params.zone(fields.get("timezone")), "UTC")
+    zone = take(lambda: reading.zone(fields.get("timezone")), "UTC")
     limit = take(lambda: params.limit(fields.get("limit")), None)
     no_fill: Fill = "none"
     fill = take(lambda: params.fill(fields.get("fill")), no_fill)
@@ -159,7 +161,7 @@ def _build(
         include_percentiles=bool(fields["include_percentiles"]),
     )
     if spec.buckets is not None and len(spec.buckets.starts) > MAX_BUCKETS:
-        raise params.bad("interval", f"More than {MAX_BUCKETS} buckets; a coarser interval would fit.", 1205)
+        raise reading.bad("interval", f"More than {MAX_BUCKETS} buckets; a coarser interval would fit.", 1205)
     return spec
 
 
@@ -175,7 +177,7 @@ def _distinct_names(names: tuple[str, ...], group_by: tuple[str, ...]) -> None:
     taken = {"timestamp", *group_by}
     for name in names:
         if name in taken:
-            raise params.bad("metrics", f"Two columns of the answer would be named {name}; give an alias.")
+            raise reading.bad("metrics", f"Two columns of the answer would be named {name}; give an alias.")
         taken.add(name)
 
 
@@ -187,11 +189,11 @@ def _projects(scope: Scope, filters: tuple[Filter, ...]) -> tuple[dict[str, int]
             continue
         for value in item.values:
             if value is None:
-                raise params.bad("project", "Every span has a project: null is none.")
+                raise reading.bad("project", "Every span has a project: null is none.")
             if value not in scope.projects:
                 scope.refuse(value)
         keep = item.op in ("eq", "in")
         projects = {slug: number for slug, number in projects.items() if (slug in item.values) == keep}
     if not projects:
-        raise params.bad("project", "No project is left to ask about.")
+        raise reading.bad("project", "No project is left to ask about.")
     return projects, tuple(item for item in filters if item.field != "project")

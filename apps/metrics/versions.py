@@ -26,7 +26,7 @@ from typing import Any
 from django.conf import settings
 from django.db import connection
 
-from apps.metrics.params import next_minute
+from apps.common.reads.reading import next_minute
 from apps.metrics.rollups import ROLLUPS
 from apps.metrics.spec import QuerySpec
 from apps.traces.storage import kept_from

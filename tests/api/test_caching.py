@@ -20,7 +20,7 @@ from apps.common import valkey
 from apps.common.observe import telemetry
 from apps.common.rates import limits
 from apps.common.reads import answers, caching
-from apps.metrics import api as metrics_api
+from apps.metrics.api import series as metrics_api
 from apps.metrics.refresh import refresh
 from apps.metrics.runner import answer
 from apps.traces.writer import write

@@ -9,9 +9,9 @@ import pytest
 
 from apps.common.errors import ApiError
 from apps.metrics.buckets import INTERVALS
-from apps.metrics.params import Scope
 from apps.metrics.parse import question_from_body, series_from_query, summary_from_query
 from apps.metrics.spec import Filter, QuerySpec, Sort
+from apps.orgs.scopes import Scope
 
 NOW = datetime(2026, 11, 5, 12, 30, 15, tzinfo=UTC)
 SCOPE = Scope(1, {"default": 7, "other": 8})

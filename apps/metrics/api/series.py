@@ -1,13 +1,11 @@
-"""The metrics endpoints."""
+"""Series, questions, the summary and the catalogue."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import partial
-from typing import Any, cast
+from typing import Any
 
-from django.urls import path
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -16,51 +14,18 @@ from rest_framework.views import APIView
 from apps.common.ids import request_id
 from apps.common.parameters import check_parameters
 from apps.common.reads import fields
-from apps.metrics import openapi, params, parse
+from apps.common.reads.reading import bad
+from apps.common.reads.schemas import names
+from apps.metrics import params, parse
+from apps.metrics.api import openapi
+from apps.metrics.api.base import MetricsRead, metadata
 from apps.metrics.catalog import CATALOGUE, DIMENSION_NAMES, PERCENTILES
-from apps.metrics.params import Scope
-from apps.metrics.runner import Answer, answer
+from apps.metrics.runner import answer
 from apps.metrics.spec import MAX_BUCKETS, MAX_GROUPS, MAX_METRICS, MAX_RANGE, MAX_ROWS, QuerySpec
 from apps.metrics.summary import sources, summarize
 from apps.metrics.versions import version_of
-from apps.orgs.access import Principal, visible_project
-from apps.orgs.views import Question, ReadView
-
-
-def scope_of(principal: Principal, slugs: str | None) -> Scope:
-    """The projects that the caller sees and, where it names some, asked for."""
-    if slugs is None:
-        return Scope(principal.organization_id, dict(principal.project_ids), partial(visible_project, principal))
-    names = [slug for slug in slugs.split(",") if slug]
-    if not names:
-        raise params.bad("project", "project is empty.")
-    projects = {slug: visible_project(principal, slug) for slug in names}
-    return Scope(principal.organization_id, projects, partial(visible_project, principal))
-
-
-def principal_of(request: Request) -> Principal:
-    """The caller, as the authentication classes put it there."""
-    return cast("Principal", request.user)
-
-
-def single_values(request: Request) -> Mapping[str, str]:
-    """Query parameters; one given several times is a comma list."""
-    return {name: ",".join(values) for name, values in request.query_params.lists()}
-
-
-def metadata(spec: QuerySpec, made: Answer) -> dict[str, Any]:
-    """What an answer says about itself."""
-    return {
-        "interval": spec.interval,
-        "start_time": made.plan.start,
-        "end_time": made.plan.end,
-        "timezone": spec.tz,
-        "metrics": [ref.alias for ref in spec.metrics],
-        "group_by": list(spec.group_by),
-        **sources((made,)),
-        "total_points": len(made.rows),
-        "query_ms": round(made.seconds * 1000, 2),
-    }
+from apps.orgs.scopes import Scope, principal_of, scope_of, single_values
+from apps.orgs.views import Question
 
 
 def series_names(spec: QuerySpec) -> tuple[str, ...]:
@@ -71,14 +36,6 @@ def series_names(spec: QuerySpec) -> tuple[str, ...]:
     if spec.compare_to is not None:
         columns += [name for ref in spec.metrics for name in (f"previous_{ref.alias}", f"{ref.alias}_change_pct")]
     return tuple(columns)
-
-
-class MetricsRead(ReadView):
-    """What the reads of metrics share."""
-
-    area = "metrics"
-    ttl = "cache_ttl_metrics"
-    required_permission = "metrics:read"
 
 
 @extend_schema_view(get=extend_schema(**openapi.SERIES))
@@ -132,7 +89,7 @@ class QueryView(APIView):
         if isinstance(named, list) and all(isinstance(slug, str) for slug in named):
             named = ",".join(named)
         if named is not None and not isinstance(named, str):
-            raise params.bad("project", "project must be a slug or a list of slugs.", 1203)
+            raise bad("project", "project must be a slug or a list of slugs.", 1203)
         return scope_of(principal_of(request), named)
 
 
@@ -196,12 +153,5 @@ def catalog() -> dict[str, Any]:
     }
 
 
-SUMMARY_NAMES = openapi.names(openapi.SUMMARY)
-CATALOG_NAMES = openapi.names(openapi.CATALOG)
-
-urlpatterns = [
-    path("api/v1/metrics", MetricsView.as_view(), name="metrics"),
-    path("api/v1/metrics/query", QueryView.as_view(), name="metrics-query"),
-    path("api/v1/metrics/summary", SummaryView.as_view(), name="metrics-summary"),
-    path("api/v1/metrics/catalog", CatalogView.as_view(), name="metrics-catalog"),
-]
+SUMMARY_NAMES = names(openapi.SUMMARY)
+CATALOG_NAMES = names(openapi.CATALOG)
