@@ -56,6 +56,11 @@ class Env(BaseSettings):
     cache_enabled: bool = True
     cache_default_ttl: int = Field(default=60, ge=0, le=86400)
     cache_ttl_metrics: int = Field(default=60, ge=0, le=86400)
+    cache_ttl_costs: int = Field(default=60, ge=0, le=86400)
+    cache_ttl_traces: int = Field(default=30, ge=0, le=86400)
+    cache_ttl_trace: int = Field(default=300, ge=0, le=86400)
+    cache_ttl_quality: int = Field(default=60, ge=0, le=86400)
+    cache_ttl_compare: int = Field(default=300, ge=0, le=86400)
 
     raw_retention_days: int = Field(default=90, ge=1, le=3650)
     content_retention_days: int = Field(default=30, ge=1, le=3650)

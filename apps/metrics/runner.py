@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 import psycopg
 from django.conf import settings
-from django.db import connection, transaction
 
 from apps.common.edge.deadline import TimedCursor
 from apps.common.errors import ApiError
+from apps.common.reads.snapshot import snapshot
 from apps.metrics import finish, percentiles
 from apps.metrics.finish import Key, Row
 from apps.metrics.planner import Part, Plan, plan
@@ -48,22 +46,6 @@ class _Values:
     by_key: dict[Key, Row] = field(default_factory=dict)
     finished: bool = False
     total: int = 0
-
-
-@contextmanager
-def snapshot() -> Iterator[psycopg.Cursor[Any]]:
-    """A cursor in one read-only snapshot whose statements end with the request's time.
-
-    Inside a transaction that is already open (tests) its isolation is taken as it is.
-    """
-    nested = connection.in_atomic_block
-    with transaction.atomic():
-        raw = cast("psycopg.Connection[Any]", connection.connection)
-        begin = "" if nested else "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; "
-        # Django's own cursors note broken connections; a bare one has to be watched for it.
-        with connection.wrap_database_errors, TimedCursor(raw) as cursor:
-            cursor.begin(begin)
-            yield cursor
 
 
 def check_kept(spec: QuerySpec) -> None:

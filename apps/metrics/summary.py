@@ -9,8 +9,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from apps.common.reads.snapshot import snapshot
 from apps.metrics.finish import Row, change_pct
-from apps.metrics.runner import Answer, answer_in, check_kept, snapshot
+from apps.metrics.runner import Answer, answer_in, check_kept
 from apps.metrics.spec import Filter, MetricRef, QuerySpec, Sort
 
 TOP_ITEMS = 5

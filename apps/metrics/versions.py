@@ -20,42 +20,16 @@ Not seen by the counters, and put beside them:
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import connection
 
 from apps.common.reads.reading import next_minute
 from apps.metrics.rollups import ROLLUPS
 from apps.metrics.spec import QuerySpec
 from apps.traces.storage import kept_from
-
-ALWAYS = (date.min, date.max - timedelta(days=1))
-Days = tuple[date, date]  # both inclusive
-
-_MOMENT = "({} - interval '1 microsecond')"
-_DAY = "({} AT TIME ZONE 'UTC')::date"
-# One statement, so that a fold in between counts neither twice nor not at all.
-_VERSION = f"""
-SELECT ARRAY(
-    SELECT ((
-        SELECT coalesce(sum(v.version), 0) FROM data_version v
-        WHERE v.project_id = ANY(%(projects)s::integer[]) AND v.day BETWEEN r.first AND r.last
-    ) + (
-        SELECT coalesce(sum(
-            least(r.last, {_DAY.format(_MOMENT.format("m.hi"))}) - greatest(r.first, {_DAY.format("m.lo")}) + 1
-        ), 0)
-        FROM span_mark m
-        WHERE m.project_id = ANY(%(projects)s::integer[])
-            AND {_DAY.format("m.lo")} <= r.last AND {_DAY.format(_MOMENT.format("m.hi"))} >= r.first
-    ))::bigint
-    FROM unnest(%(firsts)s::date[], %(lasts)s::date[]) WITH ORDINALITY AS r (first, last, number)
-    ORDER BY r.number
-),
-(SELECT min(raw_retention_days) FROM orgs_project WHERE id = ANY(%(projects)s::integer[])),
-(SELECT floor FROM retention_floor WHERE relation = 'span' AND project_id = 0)
-"""
+from apps.traces.versions import ALWAYS, counted, days_of
 
 
 def version_of(spec: QuerySpec, *, summary: bool = False, before: timedelta | None = None) -> tuple[Any, ...]:
@@ -70,21 +44,9 @@ def version_of(spec: QuerySpec, *, summary: bool = False, before: timedelta | No
     if back is not None:
         ranges.append((spec.start - back, spec.end - back))
     everything = summary or spec.involves_attribution
-    days = [ALWAYS] if everything else [_days(start, end) for start, end in ranges]
-    asked: dict[str, Any] = {
-        "projects": list(spec.project_ids),
-        "firsts": [first for first, _ in days],
-        "lasts": [last for _, last in days],
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(_VERSION, asked)
-        counters, kept_days, floor = cursor.fetchone()
+    days = [ALWAYS] if everything else [days_of(start, end) for start, end in ranges]
+    counters, kept_days, floor = counted(spec.project_ids, days)
     return (*counters, _edge(min(start for start, _ in ranges), kept_days, floor))
-
-
-def _days(start: datetime, end: datetime) -> Days:
-    """The UTC days that a range touches."""
-    return start.astimezone(UTC).date(), (end - timedelta(microseconds=1)).astimezone(UTC).date()
 
 
 def _edge(earliest: datetime, kept_days: int | None, floor: datetime | None) -> tuple[Any, ...]:

@@ -23,7 +23,7 @@ from analytics_hub import settings as hub_settings
 from apps.common.edge import deadline
 from apps.common.errors import ApiError
 from apps.common.http import open_to_all
-from apps.metrics.runner import snapshot
+from apps.common.reads.snapshot import snapshot
 from apps.orgs.views import Question, ReadView
 
 if TYPE_CHECKING:
