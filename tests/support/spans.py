@@ -57,5 +57,5 @@ def clear_spans() -> None:
     from django.db import connection
 
     with connection.cursor() as cursor:
-        for table in ("span", "span_content", "span_mark", "trace", "retention_floor"):
+        for table in ("span", "span_content", "span_mark", "trace", "score", "retention_floor"):
             cursor.execute(f"DELETE FROM {table}")
