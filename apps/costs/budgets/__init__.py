@@ -1,0 +1,1 @@
+"""Budgets: an amount of money for a calendar period and a part of the spans, and where the spending stands."""
