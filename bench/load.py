@@ -1,7 +1,8 @@
 """Load millions of spans by COPY: generated in the database, streamed out in binary and copied in again.
 
 Traffic: traces of five spans (a chain, three LLM calls, one embedding), eight models, three environments, 2,000 users
-with a long tail, 2% errors, spread evenly over the days. Deterministic for a given seed up to the server's random().
+with a long tail, 2% errors, two tags on the root, spread evenly over the days. Deterministic for a given seed up to the
+server's random().
 """
 
 from __future__ import annotations
@@ -57,7 +58,10 @@ COPY (
     NULL::bigint,
     CASE WHEN place > 0 THEN prompt * 2500000 + CASE WHEN kind = 'llm' THEN completion * 10000000 ELSE 0 END END,
     CASE WHEN place > 0 THEN 'computed' ELSE 'none' END, NULL::text, CASE WHEN place > 0 THEN 'bench' END,
-    NULL::jsonb, NULL::text[], NULL::jsonb, 0, 15, sh
+    NULL::jsonb,
+    CASE WHEN place = 0 THEN array['team:' || (array['search','support','growth'])[1 + (tu * 3)::int % 3],
+      'feature:' || floor(tv * 20)::int] END,
+    NULL::jsonb, 0, 15, sh
   FROM v
 ) TO STDOUT (FORMAT binary)
 """

@@ -9,6 +9,7 @@ from drf_spectacular.utils import OpenApiExample, OpenApiResponse
 
 from apps.common.reads import fields
 from apps.common.reads.schemas import COUNT, META, NUMBER, RANGE, TEXT, TIME, UNTOUCHED, array, nullable, obj, query
+from apps.metrics.api import samples
 from apps.metrics.buckets import INTERVALS
 from apps.metrics.catalog import AGGREGATIONS, CATALOGUE, DIMENSION_NAMES
 from apps.metrics.params import FILTER_PARAMETERS
@@ -180,7 +181,10 @@ QUERY: dict[str, Any] = {
         )
     ],
     "responses": {
-        200: OpenApiResponse(obj(metadata=obj(**_QUERY_METADATA), data=array(_ROW), meta=META)),
+        200: OpenApiResponse(
+            obj(metadata=obj(**_QUERY_METADATA), data=array(_ROW), meta=META),
+            examples=[OpenApiExample("by model", samples.QUERY)],
+        ),
     },
 }
 _PERIOD = obj(
@@ -241,7 +245,8 @@ SUMMARY: dict[str, Any] = {
                     ),
                 ),
                 meta=META,
-            )
+            ),
+            examples=[OpenApiExample("summary", samples.SUMMARY)],
         ),
         **UNTOUCHED,
     },
@@ -268,7 +273,8 @@ CATALOG: dict[str, Any] = {
                 percentiles=array(TEXT),
                 limits=obj(metrics=COUNT, group_by=COUNT, buckets=COUNT, rows=COUNT),
                 meta=META,
-            )
+            ),
+            examples=[OpenApiExample("catalog", samples.CATALOG)],
         ),
         **UNTOUCHED,
     },

@@ -75,7 +75,7 @@ class ProjectChange(Body):
     )
 
 
-@example(slug="web", name="Web shop")
+@example(slug="chatbot", name="Chatbot")
 class NewProject(ProjectChange):
     """A project to make."""
 
