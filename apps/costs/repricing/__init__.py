@@ -1,0 +1,1 @@
+"""Computing the costs of a range of spans anew: counted first, applied, undone."""
