@@ -121,6 +121,7 @@ class Trace(models.Model):
     prompt_cost = models.DecimalField(max_digits=40, decimal_places=0, null=True)
     completion_cost = models.DecimalField(max_digits=40, decimal_places=0, null=True)
     providers = ArrayField(models.TextField())
+    kinds = ArrayField(models.TextField())
     models = ArrayField(models.TextField())  # last: from here on the name hides the module
 
     class Meta:

@@ -68,6 +68,7 @@ SUMMARY: Mapping[str, str] = {
     **{f"{kind}_cost": _sum(f"{kind}_cost") for kind in ("total", "prompt", "completion")},
     "models": _names("model"),
     "providers": _names("provider"),
+    "kinds": "coalesce(array_agg(DISTINCT s.kind ORDER BY s.kind), '{}')",
 }
 TRACE_SUMMARY_SQL = ",\n    ".join(f"{sql} AS {name}" for name, sql in SUMMARY.items())
 _COLUMNS = ", ".join(SUMMARY)

@@ -36,6 +36,7 @@ ROWS = st.builds(
         content_hash=rank,
         parent_span_id=None if root else "p",
         billable=billable,
+        kind="llm" if billable else "chain" if root else "tool",
         user_id=values[0],
         session_id=values[1],
         environment=values[2],
@@ -101,6 +102,7 @@ def _summary(spans: Sequence[SpanRow]) -> dict[str, Any]:
         **{name: None if value is None else Decimal(value) for name, value in costs.items()},
         "models": sorted({span.model for span in billable if span.model}),
         "providers": sorted({span.provider for span in billable if span.provider}),
+        "kinds": sorted({span.kind for span in spans}),
     }
 
 

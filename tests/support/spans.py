@@ -10,6 +10,7 @@ from apps.traces.columns import SpanRow
 
 # A fixed moment inside a minute, an hour and a day; tests that need "now" freeze or pass it near here.
 T0 = datetime(2026, 11, 5, 12, 30, 15, 250_000, tzinfo=UTC)
+DELETED = ("trace_tombstone", "user_deletion")
 _numbers = count(1)
 
 
@@ -56,6 +57,7 @@ def clear_spans() -> None:
     """
     from django.db import connection
 
+    tables = ("span", "span_content", "span_mark", "trace", "score", "retention_floor", *DELETED)
     with connection.cursor() as cursor:
-        for table in ("span", "span_content", "span_mark", "trace", "score", "retention_floor"):
+        for table in tables:
             cursor.execute(f"DELETE FROM {table}")
