@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from apps.metrics.components import bin_sql
 from apps.metrics.rollups import DIMENSIONS, Level, Rollup
+from apps.metrics.tags import each_tag
 from apps.traces.attribution import resolved_from
 
 WIDTH_SQL: dict[Level, str] = {"1m": "1 minute", "15m": "15 minutes", "1h": "1 hour", "1d": "1 day"}
@@ -20,7 +21,7 @@ _MEASURED = (
     "duration_us, ttft_us, total_cost, prompt_cost, completion_cost, total_tokens, prompt_tokens, "
     "completion_tokens, cached_tokens, reasoning_tokens"
 )
-_KEPT = (*DIMENSIONS, "user_id", "session_id", "error_type", "error_message", *_MEASURED.split(", "))
+_KEPT = (*DIMENSIONS, "user_id", "session_id", "tags", "error_type", "error_message", *_MEASURED.split(", "))
 
 
 def bucket_sql(level: Level, column: str) -> str:
@@ -72,6 +73,8 @@ def _raw_filter(rollup: Rollup) -> str:
 
 def aggregate_raw(rollup: Rollup, source: str) -> str:
     """A SELECT of whole cells from resolved spans, a FROM item whose alias is `s`."""
+    if rollup.kind == "tags":
+        return _by_tag(rollup, source)
     keys, where = _keys(rollup, "s", "s.bucket"), _raw_filter(rollup)
     if rollup.value is None:
         picked = ", ".join(f"{component.raw} AS {component.name}" for component in rollup.components)
@@ -79,6 +82,20 @@ def aggregate_raw(rollup: Rollup, source: str) -> str:
     count = len(rollup.key)
     binned = f"SELECT {keys}, {bin_sql(f's.{rollup.value}')} AS bin, count(*) AS n FROM {source}{where}"
     return _arrays(rollup, f"{binned} GROUP BY {_positions(count + 1)}")
+
+
+def _by_tag(rollup: Rollup, source: str) -> str:
+    """Cells of each list of tags first, then of each tag: there are far fewer lists than spans."""
+    shared = [name for name in rollup.key if name not in rollup.ids]
+    grouped = [f"s.{name}" for name in (*shared, "tags")]
+    held = ", ".join(f"{component.raw} AS {component.name}" for component in rollup.components)
+    lists = f"SELECT {', '.join(grouped)}, {held} FROM {source} GROUP BY {_positions(len(grouped))}"
+    keys = ", ".join([*(f"c.{name}" for name in shared), *(f"x.{name}" for name in rollup.ids)])
+    picked = ", ".join(f"{component.merged('c')} AS {component.name}" for component in rollup.components)
+    return (
+        f"SELECT {keys}, {picked} FROM ({lists}) c CROSS JOIN LATERAL {each_tag('c.tags')} x "
+        f"GROUP BY {_positions(len(rollup.key))}"
+    )
 
 
 def aggregate_cells(rollup: Rollup, source: str) -> str:

@@ -13,8 +13,8 @@ from apps.metrics.buckets import INTERVALS, STEPS, floor
 from apps.metrics.catalog import Formula
 from apps.metrics.components import RELATIVE_ERROR
 from apps.metrics.cover import Rung, Segment
-from apps.metrics.rollups import RAW, ROLLUPS, Kind, Rollup
-from apps.metrics.spec import MetricRef, QuerySpec
+from apps.metrics.rollups import RAW, ROLLUPS, TAG_IDS, Kind, Rollup
+from apps.metrics.spec import Filter, MetricRef, QuerySpec
 from apps.metrics.state import Range, RollupState
 
 # Up to about so many raw spans are sorted for exact percentiles; more are answered from histograms.
@@ -69,6 +69,7 @@ def plan(spec: QuerySpec, state: RollupState) -> Plan:
     Raises:
         ApiError: 1204 where the range reaches back further than what could answer is kept.
     """
+    _check_tags(spec)
     dirty = state.dirty
     if spec.involves_attribution and state.attribution_dirty:
         dirty = cover.coalesce([*state.dirty, *state.attribution_dirty])
@@ -84,6 +85,18 @@ def plan(spec: QuerySpec, state: RollupState) -> Plan:
         percentile_error=RELATIVE_ERROR if any(part.kind == "histogram" for part in parts) else 0,
         unsettled=state.attribution_dirty is not None,
     )
+
+
+def _check_tags(spec: QuerySpec) -> None:
+    """A span must not be counted twice: it may have several tags of a list, and several of a key."""
+    if not spec.tagged or "tag" in spec.group_by:
+        return
+    asked = {item.field: item for item in spec.filters if item.field in TAG_IDS}
+    tag, again = asked.get("tag"), asked.get("tag_again")
+    one = tag is not None and tag.op in ("eq", "in") and len(tag.values) == 1
+    first_of_key = tag is not None and tag.op == "prefix" and again == Filter("tag_again", "eq", (None,))
+    if not (one or first_of_key):
+        raise ValueError("without a group for each tag a question names one tag, or the first of one key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +128,8 @@ def _kind(formula: Formula, dimensions: frozenset[str]) -> Kind:
         return "users" if formula.id == "user_id" else "sessions"
     if "error_type" in dimensions:
         return "errors"
+    if not dimensions.isdisjoint(TAG_IDS):
+        return "tags"
     if "user_id" in dimensions:
         return "users"
     return "sessions" if "session_id" in dimensions else "usage"

@@ -1,7 +1,7 @@
 """The rollups, as data: which cells exist, what they hold, what they are built from, how long they are kept.
 
 Both compilers (plain tables, continuous aggregates), the refresh, the planner and the migration's drift check read
-this declaration. Cells hold billable spans only; `environment`, `team`, `user_id` and `session_id` in cells are
+this declaration. Cells hold billable spans only; `environment`, `team`, `user_id`, `session_id` and tags in cells are
 resolved through the trace, and `environment` is then 'default' where neither says.
 """
 
@@ -13,7 +13,7 @@ from typing import Literal
 
 from apps.metrics.components import ERROR_COMPONENTS, ID_COMPONENTS, USAGE_COMPONENTS, Component
 
-Kind = Literal["usage", "users", "sessions", "latency", "ttft", "errors"]
+Kind = Literal["usage", "users", "sessions", "latency", "ttft", "errors", "tags"]
 Level = Literal["1m", "15m", "1h", "1d"]
 
 WIDTHS: dict[Level, timedelta] = {
@@ -24,6 +24,11 @@ WIDTHS: dict[Level, timedelta] = {
 }
 DIMENSIONS: tuple[str, ...] = ("project_id", "provider", "model", "environment", "status", "kind", "team")
 PROJECT_ONLY: tuple[str, ...] = ("project_id",)
+# A span counts once for each of its tags, so these cells add up for one tag and not over tags: they hold fewer
+# dimensions than others. Spans without tags have a cell whose tag is NULL. `tag_again` is NULL but for a tag whose key
+# (the text before its first colon) an earlier tag of the span has too: without those a key's tags do add up.
+TAG_DIMENSIONS: tuple[str, ...] = ("project_id", "provider", "model", "environment")
+TAG_IDS: tuple[str, ...] = ("tag", "tag_again")
 DEFAULT_ENVIRONMENT = "default"
 RAW = "raw"
 
@@ -35,7 +40,7 @@ class Rollup:
     Args:
         level: the width of its buckets, which are aligned to UTC.
         source: the finer rollup it can be built from, or "raw".
-        ids: the column beyond the dimensions (`user_id`, `session_id` or `error_type`). NULL is a value like any
+        ids: the column beyond the dimensions (`user_id`, `session_id`, `error_type`, `tag`). NULL is a value like any
             other, so that the groups of an answer add up to the whole; distinct counts leave it out.
         components: what a cell holds; empty for histograms, which hold `bins integer[]` (ascending) and
             `counts bigint[]` of `value`.
@@ -152,6 +157,15 @@ ROLLUPS: dict[str, Rollup] = {
             ids=("error_type",),
             components=ERROR_COMPONENTS,
             where="s.status = 'error'",
+        ),
+        *_hour_and_day(
+            "tags",
+            "tags",
+            (RAW, "tags_1h"),
+            TAG_DIMENSIONS,
+            "cells_1h_retention_days",
+            ids=TAG_IDS,
+            components=ID_COMPONENTS,
         ),
     )
 }

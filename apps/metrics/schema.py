@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from apps.metrics import compile_timescale
-from apps.metrics.rollups import PROJECT_ONLY, ROLLUPS, Rollup
+from apps.metrics.rollups import PROJECT_ONLY, ROLLUPS, Kind, Rollup
 
 FROZEN = Path(__file__).resolve().parent / "migrations" / "sql"
 
@@ -67,9 +67,18 @@ def create_table(rollup: Rollup) -> str:
     )
 
 
+# Kinds of cells that came after the first migration, and the file that makes their tables.
+LATER: dict[Kind, str] = {"tags": "tags.sql"}
+
+
 def create_sql() -> str:
-    """Everything that the subsystem stores, on every tier before TimescaleDB's own."""
-    return "\n".join([LEDGER, *(create_table(rollup) for rollup in ROLLUPS.values())])
+    """What the first migration makes, on every tier before TimescaleDB's own."""
+    return "\n".join([LEDGER, *(create_table(rollup) for rollup in ROLLUPS.values() if rollup.kind not in LATER)])
+
+
+def create_later(file: str) -> str:
+    """The tables of a later migration."""
+    return "\n".join(create_table(rollup) for rollup in ROLLUPS.values() if LATER.get(rollup.kind) == file)
 
 
 def tables() -> list[str]:
@@ -78,9 +87,11 @@ def tables() -> list[str]:
 
 
 def drop_sql() -> str:
-    return f"DROP TABLE IF EXISTS {', '.join(tables())};\n"
+    later = {rollup.name for rollup in ROLLUPS.values() if rollup.kind in LATER}
+    return f"DROP TABLE IF EXISTS {', '.join(name for name in tables() if name not in later)};\n"
 
 
 def frozen_files() -> dict[str, str]:
     """The files beside the migrations, and what the declarations say they hold."""
-    return {"cells.sql": create_sql(), "drop.sql": drop_sql(), "timescale.sql": compile_timescale.install_sql()}
+    first = {"cells.sql": create_sql(), "drop.sql": drop_sql(), "timescale.sql": compile_timescale.install_sql()}
+    return first | {file: create_later(file) for file in LATER.values()}

@@ -13,9 +13,12 @@ from apps.common.errors import ApiError
 from apps.metrics import buckets
 from apps.metrics.buckets import Buckets
 from apps.metrics.catalog import CATALOGUE, INTERNAL, Formula
+from apps.metrics.rollups import TAG_IDS
+from apps.traces.summary import INHERITED
 
 Fill = Literal["none", "zero", "null"]
 FilterOp = Literal["eq", "ne", "in", "not_in"]
+InternalOp = Literal["prefix"]  # what reports ask for; no client can name it
 HavingOp = Literal["gt", "gte", "lt", "lte", "eq"]
 
 MAX_METRICS = 20
@@ -57,7 +60,7 @@ class Filter:
     """A condition on a dimension; None among the values stands for NULL."""
 
     field: str
-    op: FilterOp
+    op: FilterOp | InternalOp
     values: tuple[str | None, ...]
 
 
@@ -118,11 +121,20 @@ class QuerySpec:
         return frozenset(self.group_by) | {item.field for item in self.filters}
 
     @property
+    def tagged(self) -> bool:
+        """Whether it is about tags: each span then counts once for every tag."""
+        return not self.dimensions.isdisjoint(TAG_IDS)
+
+    @cached_property
+    def inherited(self) -> tuple[str, ...]:
+        """What the answer depends on that spans take over from their traces."""
+        wanted = {*self.dimensions, *(ref.formula.id for ref in self.metrics if ref.formula.source == "distinct")}
+        return tuple(name for name in INHERITED if name in wanted or (name == "tags" and self.tagged))
+
+    @property
     def involves_attribution(self) -> bool:
         """Whether the answer depends on what spans take over from their traces."""
-        if self.dimensions & {"environment", "team", "user_id", "session_id"}:
-            return True
-        return any(ref.formula.source == "distinct" for ref in self.metrics)
+        return bool(self.inherited)
 
     @property
     def wants_percentiles(self) -> bool:

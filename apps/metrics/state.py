@@ -92,5 +92,5 @@ def read_state(cursor: psycopg.Cursor[Any], spec: QuerySpec) -> RollupState:
 
 
 def _attribution(cursor: psycopg.Cursor[Any], spec: QuerySpec) -> tuple[Range, ...]:
-    rows = attribution_dirty(cursor, list(spec.project_ids))
+    rows = attribution_dirty(cursor, list(spec.project_ids), spec.inherited)
     return tuple((low, high) for low, high in sorted((row[-2], row[-1]) for row in rows))

@@ -14,8 +14,9 @@ from apps.metrics.catalog import Output
 from apps.metrics.components import COMPONENTS, bin_sql
 from apps.metrics.cover import Segment
 from apps.metrics.planner import Part, PartKind, Plan
-from apps.metrics.rollups import RAW, ROLLUPS
+from apps.metrics.rollups import RAW, ROLLUPS, TAG_IDS
 from apps.metrics.spec import MAX_ROWS, Filter, QuerySpec, Sort
+from apps.metrics.tags import each_tag
 from apps.traces.attribution import Resolved, resolved_from
 
 # Rows of one statement that may be joined, sorted or cut in Python.
@@ -71,6 +72,8 @@ class _Context:
             return "s.project_id" if raw else "c.project_id"
         if not raw:
             return f"c.{name}"
+        if name in TAG_IDS:
+            return f"x.{name}"
         if self.resolved is not None and name in self.resolved.columns:
             return self.resolved.columns[name]
         return f"s.{name}"
@@ -107,7 +110,7 @@ def compile_part(plan: Plan, part: Part) -> Statement:
     if not spec.organization_id or not spec.project_ids:
         raise UnscopedQuery("a metrics query without an organization's projects")
     from_raw = any(segment.source == RAW for segment in part.segments)
-    resolved = resolved_from(plan.unsettled) if from_raw and spec.involves_attribution else None
+    resolved = resolved_from(plan.unsettled, spec.inherited) if from_raw and spec.involves_attribution else None
     context = _Context(spec, Params(), resolved)
     made = _KINDS[part.kind](context, plan, part)
     if resolved is None or not resolved.ctes:
@@ -116,8 +119,12 @@ def compile_part(plan: Plan, part: Part) -> Statement:
     return replace(made, sql=f"WITH {resolved.ctes.replace('%s', projects)}\n{made.sql}")
 
 
-def _segment_from(context: _Context, segment: Segment) -> tuple[str, str]:
-    """FROM and WHERE of a segment; the WHERE begins with the tenant."""
+def _segment_from(context: _Context, segment: Segment, *, with_tags: bool = True) -> tuple[str, str]:
+    """FROM and WHERE of a segment; the WHERE begins with the tenant.
+
+    Args:
+        with_tags: where the question is about tags, each raw span once for each of its tags (`x`).
+    """
     raw = segment.source == RAW
     alias, table, column = ("s", "span", "s.start_time") if raw else ("c", ROLLUPS[segment.source].name, "c.bucket")
     bind = context.params.bind
@@ -127,7 +134,8 @@ def _segment_from(context: _Context, segment: Segment) -> tuple[str, str]:
         f"{column} >= {bind(lows[0], 'timestamptz')}",
         f"{column} < {bind(highs[-1], 'timestamptz')}",
     ]
-    conditions = [_condition(context, item, raw) for item in context.spec.filters]
+    filters = [item for item in context.spec.filters if with_tags or item.field not in TAG_IDS]
+    conditions = [_condition(context, item, raw) for item in filters]
     if raw:
         conditions.insert(0, "s.billable")
     source, where = f"{table} {alias}", [*bounds, *conditions]
@@ -139,6 +147,8 @@ def _segment_from(context: _Context, segment: Segment) -> tuple[str, str]:
         where = [bounds[0], *conditions]
     if raw and context.resolved:
         source += context.resolved.source.removeprefix("span s")
+        if context.spec.tagged and with_tags:
+            source += f" CROSS JOIN LATERAL {each_tag(context.resolved.columns['tags'])} x"
     return source, " AND ".join(where)
 
 
@@ -146,6 +156,8 @@ def _condition(context: _Context, item: Filter, raw: bool) -> str:
     """One filter; NULL is a value like any other, so `ne` and `not_in` keep it."""
     column = context.dimension(item.field, raw)
     texts = [value for value in item.values if value is not None]
+    if item.op == "prefix":
+        return f"starts_with({column}, {context.params.bind(texts[0], 'text')})"
     null = None in item.values
     if item.op in ("eq", "in"):
         choices = [f"{column} IS NULL"] if null else []
@@ -174,10 +186,34 @@ def _selects(context: _Context, part: Part, values: dict[bool, Sequence[str]], g
     for segment in part.segments:
         raw = segment.source == RAW
         keys = context.keys(raw)
+        if raw and context.spec.tagged and part.kind == "components":
+            made.append(_raw_by_tag(context, part, segment))
+            continue
         source, where = _segment_from(context, segment)
         grouping = _grouping(keys) if group else ""
         made.append(f"SELECT {', '.join([*keys, *values[raw]])} FROM {source} WHERE {where}{grouping}")
     return made
+
+
+def _raw_by_tag(context: _Context, part: Part, segment: Segment) -> str:
+    """Raw spans by their list of tags, then by each tag: there are far fewer lists than spans."""
+    if context.resolved is None:
+        raise TypeError("tags are read through the trace")
+    spec = context.spec
+    shared = [name for name in context.key_names if name not in TAG_IDS]
+    keys = [text for text, name in zip(context.keys(raw=True), context.key_names, strict=True) if name not in TAG_IDS]
+    keys.append(f"{context.resolved.columns['tags']} AS tags")
+    declared = [COMPONENTS[name] for name in part.components]
+    held = [f"{item.raw} AS {item.name}" for item in declared]
+    source, where = _segment_from(context, segment, with_tags=False)
+    lists = f"SELECT {', '.join([*keys, *held])} FROM {source} WHERE {where}{_grouping(keys)}"
+    outer = [f"l.{name}" if name in shared else f"x.{name}" for name in context.key_names]
+    merged = [f"{item.merged('l')} AS {item.name}" for item in declared]
+    conditions = " AND ".join(_condition(context, item, True) for item in spec.filters if item.field in TAG_IDS)
+    return (
+        f"SELECT {', '.join([*outer, *merged])} FROM ({lists}) l CROSS JOIN LATERAL {each_tag('l.tags')} x"
+        f"{' WHERE ' if conditions else ''}{conditions}{_grouping(outer)}"
+    )
 
 
 def _union(selects: Sequence[str]) -> str:

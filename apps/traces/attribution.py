@@ -1,12 +1,13 @@
 """What a span takes over from its trace, resolved when it is read.
 
-A billable span without a user, session, environment or team of its own counts for its trace's. The `trace` table knows
-those of every trace as of the last refresh. A trace with spans in marked minutes may have changed since, so readers
-that must not miss anything compute its values from raw spans: `dirty_attr`.
+A billable span without a user, session, environment, team or tags of its own counts for its trace's. The `trace` table
+knows those of every trace as of the last refresh. A trace with spans in marked minutes may have changed since, so
+readers that must not miss anything compute its values from raw spans: `dirty_attr`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +16,11 @@ from apps.traces.summary import INHERITED, Range, inherited_sql, spans_of
 DEFAULT_ENVIRONMENT = "default"
 _JOIN_TRACE = "LEFT JOIN trace t ON t.project_id = s.project_id AND t.trace_id = s.trace_id"
 
+
 # Marks overlap a lot (one a batch): joined first, so that no span is looked at twice.
-_CTES = f"""\
+def _ctes(columns: Sequence[str]) -> str:
+    """The traces with spans in marked minutes, with what they say now of these columns and what their rows say."""
+    return f"""\
 marked AS (
     SELECT m.project_id, lower(r.span) AS lo, upper(r.span) AS hi
     FROM (
@@ -26,7 +30,7 @@ marked AS (
 ), dirty_trace AS MATERIALIZED (
     SELECT u.project_id, u.trace_id, least(u.lo, t.first_start) AS lo, greatest(u.hi, t.last_start) AS hi,
         t.trace_id IS NOT NULL AS known, t.first_start, t.last_start,
-        {", ".join(f"t.{column} AS old_{column}" for column in INHERITED)}
+        {", ".join(f"t.{column} AS old_{column}" for column in columns)}
     FROM (
         SELECT m.project_id, s.trace_id, min(s.start_time) AS lo, max(s.start_time) AS hi
         FROM marked m CROSS JOIN LATERAL (
@@ -39,19 +43,24 @@ marked AS (
     LEFT JOIN trace t ON t.project_id = u.project_id AND t.trace_id = u.trace_id
 ), dirty_attr AS MATERIALIZED (
     SELECT b.project_id, b.trace_id, b.known, b.first_start, b.last_start,
-        {", ".join(f"b.old_{column}" for column in INHERITED)}, a.*
+        {", ".join(f"b.old_{column}" for column in columns)}, a.*
     FROM dirty_trace b CROSS JOIN LATERAL (
-        SELECT {", ".join(f"{inherited_sql(column)} AS {column}" for column in INHERITED)}
+        SELECT {", ".join(f"{inherited_sql(column)} AS {column}" for column in columns)}
         FROM span s
         WHERE {spans_of("b")}
     ) a
 )"""
-_DIRTY_MINUTES = f"""
-WITH {_CTES}
+
+
+def dirty_minutes(wanted: Sequence[str]) -> str:
+    """The statement of `attribution_dirty`; its parameter is the list of project ids."""
+    now, before = ", ".join(wanted), ", ".join(f"old_{column}" for column in wanted)
+    return f"""
+WITH {_ctes(wanted)}
 SELECT project_id, date_trunc('minute', first_start, 'UTC'),
     date_trunc('minute', last_start, 'UTC') + interval '1 minute'
 FROM dirty_attr
-WHERE known AND ({", ".join(INHERITED)}) IS DISTINCT FROM ({", ".join(f"old_{column}" for column in INHERITED)})
+WHERE known AND ROW({now}) IS DISTINCT FROM ROW({before})
 """
 
 
@@ -76,25 +85,28 @@ def _column(name: str, dirty: bool) -> str:
     return f"coalesce(s.{name}, {of_trace}{default})"
 
 
-def resolved_from(dirty: bool) -> Resolved:
+def resolved_from(dirty: bool, wanted: Sequence[str] = INHERITED) -> Resolved:
     """How to read raw spans with what they take over from their traces.
 
     Args:
         dirty: right whatever has been written since the last refresh (needed while there are marks); otherwise
             right only where no trace has changed since.
+        wanted: those of `INHERITED` that the statement reads.
     """
-    columns = {name: _column(name, dirty) for name in INHERITED}
+    columns = {name: _column(name, dirty) for name in wanted}
     if not dirty:
         return Resolved("", f"span s {_JOIN_TRACE}", columns)
     join = "LEFT JOIN dirty_attr a ON a.project_id = s.project_id AND a.trace_id = s.trace_id"
-    return Resolved(_CTES, f"span s {_JOIN_TRACE} {join}", columns)
+    return Resolved(_ctes(wanted), f"span s {_JOIN_TRACE} {join}", columns)
 
 
-def attribution_dirty(cursor: Any, project_ids: list[int]) -> list[Range]:
+def attribution_dirty(cursor: Any, project_ids: list[int], wanted: Sequence[str] = INHERITED) -> list[Range]:
     """Minutes whose cells are wrong since a trace in marked minutes now says something else than its row.
+
+    Only of the columns `wanted`, some of `INHERITED`, and at least one.
 
     The marked minutes themselves are not listed again.
     """
-    cursor.execute(_DIRTY_MINUTES, [project_ids])
+    cursor.execute(dirty_minutes(wanted), [project_ids])
     rows: list[Range] = cursor.fetchall()
     return rows

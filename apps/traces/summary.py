@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 # What billable spans take over from their trace where they say nothing themselves.
-INHERITED = ("user_id", "session_id", "environment", "team")
+INHERITED = ("user_id", "session_id", "environment", "team", "tags")
 Range = tuple[int, datetime, datetime]
 
 _ORDER = "ORDER BY s.start_time, s.span_id"
@@ -25,14 +25,10 @@ def _of_root(expression: str) -> str:
 
 def inherited_sql(column: str) -> str:
     """The root's value, else the first one there is, as an aggregate over the spans of one trace."""
-    first = f"(array_agg(s.{column} {_ORDER}) FILTER (WHERE s.{column} IS NOT NULL))[1]"
-    return f"coalesce({_of_root(f's.{column}')}, {first})"
-
-
-def _tags() -> str:
-    # Through text, since arrays of different lengths do not aggregate into one array.
-    first = f"(array_agg(s.tags::text {_ORDER}) FILTER (WHERE s.tags IS NOT NULL))[1]"
-    return f"coalesce({_of_root('s.tags::text')}, {first})::text[]"
+    # Tags through text, since arrays of different lengths do not aggregate into one array.
+    inner, outer = ("::text", "::text[]") if column == "tags" else ("", "")
+    first = f"(array_agg(s.{column}{inner} {_ORDER}) FILTER (WHERE s.{column} IS NOT NULL))[1]"
+    return f"coalesce({_of_root(f's.{column}{inner}')}, {first}){outer}"
 
 
 def _sum(column: str, cast: str = "") -> str:
@@ -53,7 +49,6 @@ SUMMARY: Mapping[str, str] = {
     "root_name": _of_root("s.name"),
     "root_status": _of_root("s.status"),
     **{column: inherited_sql(column) for column in INHERITED},
-    "tags": _tags(),
     "span_count": "count(*)::integer",
     "request_count": "(count(*) FILTER (WHERE s.billable))::integer",
     "error_count": "(count(*) FILTER (WHERE s.status = 'error'))::integer",

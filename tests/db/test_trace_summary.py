@@ -93,7 +93,7 @@ def _summary(spans: Sequence[SpanRow]) -> dict[str, Any]:
         "root_span_id": root and root.span_id,
         "root_name": root and root.name,
         "root_status": root and root.status,
-        **{name: _inherited(spans, name) for name in (*INHERITED, "tags")},
+        **{name: _inherited(spans, name) for name in INHERITED},
         "span_count": len(spans),
         "request_count": len(billable),
         "error_count": sum(span.status == "error" for span in spans),
@@ -225,6 +225,6 @@ def test_many_traces_of_one_moment_are_not_read_once_for_each() -> None:
     count = 1_500
     writer.write([span_row(trace_id=f"t{index}", start_us=T0_US) for index in range(count)])
     with connection.cursor() as cursor:
-        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {attribution._DIRTY_MINUTES}", [[1]])
+        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {attribution.dirty_minutes(INHERITED)}", [[1]])
         plan = cursor.fetchone()[0][0]["Plan"]
     assert _rows_in_vain(plan) < 10 * count

@@ -7,7 +7,7 @@ WITH marked AS (
 ), dirty_trace AS MATERIALIZED (
     SELECT u.project_id, u.trace_id, least(u.lo, t.first_start) AS lo, greatest(u.hi, t.last_start) AS hi,
         t.trace_id IS NOT NULL AS known, t.first_start, t.last_start,
-        t.user_id AS old_user_id, t.session_id AS old_session_id, t.environment AS old_environment, t.team AS old_team
+        t.user_id AS old_user_id, t.environment AS old_environment
     FROM (
         SELECT m.project_id, s.trace_id, min(s.start_time) AS lo, max(s.start_time) AS hi
         FROM marked m CROSS JOIN LATERAL (
@@ -20,9 +20,9 @@ WITH marked AS (
     LEFT JOIN trace t ON t.project_id = u.project_id AND t.trace_id = u.trace_id
 ), dirty_attr AS MATERIALIZED (
     SELECT b.project_id, b.trace_id, b.known, b.first_start, b.last_start,
-        b.old_user_id, b.old_session_id, b.old_environment, b.old_team, a.*
+        b.old_user_id, b.old_environment, a.*
     FROM dirty_trace b CROSS JOIN LATERAL (
-        SELECT coalesce((array_agg(s.user_id ORDER BY s.start_time, s.span_id) FILTER (WHERE s.parent_span_id IS NULL))[1], (array_agg(s.user_id ORDER BY s.start_time, s.span_id) FILTER (WHERE s.user_id IS NOT NULL))[1]) AS user_id, coalesce((array_agg(s.session_id ORDER BY s.start_time, s.span_id) FILTER (WHERE s.parent_span_id IS NULL))[1], (array_agg(s.session_id ORDER BY s.start_time, s.span_id) FILTER (WHERE s.session_id IS NOT NULL))[1]) AS session_id, coalesce((array_agg(s.environment ORDER BY s.start_time, s.span_id) FILTER (WHERE s.parent_span_id IS NULL))[1], (array_agg(s.environment ORDER BY s.start_time, s.span_id) FILTER (WHERE s.environment IS NOT NULL))[1]) AS environment, coalesce((array_agg(s.team ORDER BY s.start_time, s.span_id) FILTER (WHERE s.parent_span_id IS NULL))[1], (array_agg(s.team ORDER BY s.start_time, s.span_id) FILTER (WHERE s.team IS NOT NULL))[1]) AS team
+        SELECT coalesce((array_agg(s.user_id ORDER BY s.start_time, s.span_id) FILTER (WHERE s.parent_span_id IS NULL))[1], (array_agg(s.user_id ORDER BY s.start_time, s.span_id) FILTER (WHERE s.user_id IS NOT NULL))[1]) AS user_id, coalesce((array_agg(s.environment ORDER BY s.start_time, s.span_id) FILTER (WHERE s.parent_span_id IS NULL))[1], (array_agg(s.environment ORDER BY s.start_time, s.span_id) FILTER (WHERE s.environment IS NOT NULL))[1]) AS environment
         FROM span s
         WHERE s.trace_id = b.trace_id AND s.project_id + 0 = b.project_id AND s.start_time >= b.lo AND s.start_time <= b.hi
     ) a

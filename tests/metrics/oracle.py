@@ -81,6 +81,8 @@ def resolved(rows: Iterable[SpanRow], slugs: dict[int, str]) -> list[Seen]:
             values[name] = next((value for value in said if value is not None), None)
         values["environment"] = values["environment"] or "default"
         values["project"] = slugs[row.project_id]
+        lists = [member.tags for member in (row, *roots, *members)]
+        values["tags"] = next((tags for tags in lists if tags is not None), None)
         made.append(Seen(row, EPOCH + timedelta(microseconds=row.start_us), values))
     return made
 

@@ -203,8 +203,9 @@ def test_heavy_hours_are_built_one_kind_a_pass(monkeypatch: pytest.MonkeyPatch) 
         assert {watermark("users_1h"), watermark("latency_1h")} == {
             T0.replace(minute=0, second=0, microsecond=0) + timedelta(hours=hours) for hours in (0, 1)
         }
-        assert refresh(T0 + timedelta(minutes=33)).passes == 4
-    assert len({watermark(name) for name in ("users_1h", "sessions_1h", "latency_1h", "ttft_1h", "errors_1h")}) == 1
+        assert refresh(T0 + timedelta(minutes=33)).passes == 5
+    kinds = ("users", "sessions", "latency", "ttft", "errors", "tags")
+    assert len({watermark(f"{kind}_1h") for kind in kinds}) == 1
     assert _sum("users_1h", "requests") == _sum("sessions_project_1h", "requests") == 30
 
 

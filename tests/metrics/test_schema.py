@@ -49,7 +49,7 @@ def test_cells_go_by_their_own_retention_and_mark_nothing() -> None:
     assert retention.expire_cells(T0 + timedelta(days=30)) == {}
     retention.expire_cells(T0 + timedelta(days=96))
     after = all_cells()
-    short = {"usage_1m", "users_1h", "users_project_1h", "sessions_1h", "sessions_project_1h"}
+    short = {"usage_1m", "users_1h", "users_project_1h", "sessions_1h", "sessions_project_1h", "tags_1h"}
     assert {name for name in before if after[name] != before[name]} == short
     retention.expire_cells(T0 + timedelta(days=1095, hours=10))
     with connection.cursor() as cursor:
