@@ -69,7 +69,7 @@ def summary_from_query(source: Mapping[str, str], scope: Scope, now: datetime) -
     compare = problems.take(lambda: reading.flag(wish, "compare_previous_period"), True)
     problems.check()
     check_range(start, end, None)
-    _projects(scope, ())
+    projects_and_filters(scope, ())
     return QuerySpec(
         organization_id=scope.organization_id,
         project_ids=tuple(sorted(scope.projects.values())),
@@ -141,7 +141,7 @@ def _build(
     fill = take(lambda: params.fill(fields.get("fill")), no_fill)
     problems.check()
     check_range(start, end, interval)
-    projects, rest = _projects(scope, filters)
+    projects, rest = projects_and_filters(scope, filters)
     spec = QuerySpec(
         organization_id=scope.organization_id,
         project_ids=tuple(sorted(projects.values())),
@@ -181,7 +181,7 @@ def _distinct_names(names: tuple[str, ...], group_by: tuple[str, ...]) -> None:
         taken.add(name)
 
 
-def _projects(scope: Scope, filters: tuple[Filter, ...]) -> tuple[dict[str, int], tuple[Filter, ...]]:
+def projects_and_filters(scope: Scope, filters: tuple[Filter, ...]) -> tuple[dict[str, int], tuple[Filter, ...]]:
     """Apply filters on the project to the scope; the others are left."""
     projects = dict(scope.projects)
     for item in filters:

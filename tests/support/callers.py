@@ -196,7 +196,7 @@ MAKERS: dict[str, Maker] = {
     "audit": _audit,
 }
 # What has no owner: any value that the route knows.
-FIXED: dict[str, Any] = {"code": 1000}
+FIXED: dict[str, Any] = {"code": 1000, "name": "duration"}
 # Whoever holds it may use it, so nobody can name another tenant's.
 SECRETS = frozenset({"token"})
 

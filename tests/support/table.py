@@ -55,6 +55,11 @@ _NEEDS = """
 GET    /api/v1/metrics                      metrics:read
 GET    /api/v1/metrics/summary              metrics:read
 GET    /api/v1/metrics/catalog              metrics:read
+GET    /api/v1/metrics/performance          metrics:read
+GET    /api/v1/metrics/models               metrics:read
+GET    /api/v1/metrics/{name}               metrics:read
+GET    /api/v1/metrics/{name}/timeseries    metrics:read
+GET    /api/v1/performance                  metrics:read
 POST   /api/v1/metrics/query                metrics:query
 POST   /v1/traces                           traces:write
 POST   /v1/metrics                          traces:write

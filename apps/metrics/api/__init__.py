@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from django.urls import path
 
+from apps.metrics.api.reports import (
+    MetricsPerformanceView,
+    MetricView,
+    ModelsView,
+    PerformanceView,
+    TimeseriesView,
+)
 from apps.metrics.api.series import CatalogView, MetricsView, QueryView, SummaryView
 
 urlpatterns = [
@@ -11,4 +18,10 @@ urlpatterns = [
     path("api/v1/metrics/query", QueryView.as_view(), name="metrics-query"),
     path("api/v1/metrics/summary", SummaryView.as_view(), name="metrics-summary"),
     path("api/v1/metrics/catalog", CatalogView.as_view(), name="metrics-catalog"),
+    path("api/v1/performance", PerformanceView.as_view(), name="performance"),
+    path("api/v1/metrics/performance", MetricsPerformanceView.as_view(), name="metrics-performance"),
+    path("api/v1/metrics/models", ModelsView.as_view(), name="metrics-models"),
+    # Names of metrics come last: every word above is no metric.
+    path("api/v1/metrics/<str:name>", MetricView.as_view(), name="metrics-metric"),
+    path("api/v1/metrics/<str:name>/timeseries", TimeseriesView.as_view(), name="metrics-metric-timeseries"),
 ]
