@@ -20,6 +20,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import errors
 
 from apps.traces import schema, storage
+from apps.traces.sessions.fold import remake_sessions
 from apps.traces.tiers import Tier
 
 LOCK_TIMEOUT = "2s"
@@ -39,7 +40,7 @@ class Expired:
 
 
 def drop_expired(now: datetime | None = None, *, connection: BaseDatabaseWrapper | None = None) -> Expired:
-    """Remove spans, content and trace rows that are past their retention.
+    """Remove spans, content and the rows of traces and conversations that are past their retention.
 
     One process at a time does so; a second one returns at once.
     """
@@ -57,6 +58,7 @@ def drop_expired(now: datetime | None = None, *, connection: BaseDatabaseWrapper
             for project, floor in storage.project_floors(table, moment).items():
                 report.rows += _delete_project(database, tier, table, project, floor)
         report.traces = _delete_traces(database, storage.raw_floor(moment))
+        _shorten_sessions(database, storage.raw_floor(moment))
     return report
 
 
@@ -217,6 +219,24 @@ def _delete_traces(database: BaseDatabaseWrapper, floor: datetime) -> int:
         DELETE FROM trace t USING old WHERE t.project_id = old.project_id AND t.trace_id = old.trace_id
     """
     return _in_batches(database, statement, [floor, floor])
+
+
+def _shorten_sessions(database: BaseDatabaseWrapper, floor: datetime) -> None:
+    """Conversations that began before what is kept are made of the turns that are left; those without any go."""
+    statement = """
+        SELECT s.project_id, s.session_id
+        FROM session s LEFT JOIN retention_floor f ON f.relation = 'span' AND f.project_id = s.project_id
+        WHERE s.first_start < greatest(%s, f.floor) AND (s.project_id, s.session_id) > (%s, %s)
+        ORDER BY s.project_id, s.session_id LIMIT %s
+    """
+    last, keys = (0, ""), [(0, "")]
+    while keys:
+        with database.cursor() as cursor:
+            cursor.execute(statement, [floor, *last, BATCH])
+            keys = cursor.fetchall()
+            if keys:
+                remake_sessions(cursor, keys)
+                last = keys[-1]
 
 
 def compress(now: datetime | None = None, *, connection: BaseDatabaseWrapper | None = None) -> list[str]:

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from apps.traces.sessions.fold import refresh_sessions
+
 # What billable spans take over from their trace where they say nothing themselves.
 INHERITED = ("user_id", "session_id", "environment", "team", "tags")
 Range = tuple[int, datetime, datetime]
@@ -171,6 +173,7 @@ def refresh_traces(
     if bounds[0] is not None:
         cursor.execute(_FOLD, bounds)
         changed = cursor.fetchall()
+    refresh_sessions(cursor, ranges)
     cursor.execute("DROP TABLE pg_temp.trace_touched")
     return changed
 

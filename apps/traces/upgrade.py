@@ -148,7 +148,7 @@ def status(connection: BaseDatabaseWrapper | None = None) -> dict[str, Any]:
         server, extension = cursor.fetchone()
         part = _chunks if tier.hypertables else _partitions
         tables = {table: part(cursor, table) for table in schema.SPAN_TABLES}
-        for table in ("span_mark", "trace"):
+        for table in ("span_mark", "trace", "session"):
             cursor.execute(
                 "SELECT pg_total_relation_size(oid), greatest(reltuples, 0)::bigint FROM pg_class"
                 " WHERE oid = to_regclass(%s)",

@@ -208,7 +208,7 @@ def test_the_status_names_tier_tables_and_days() -> None:
     call_command("storage", "status", "--json", stdout=out)
     status = json.loads(out.getvalue())
     assert status["tier"] == storage.tier()
-    assert set(status["tables"]) == {"span", "span_content", "span_mark", "trace"}
+    assert set(status["tables"]) == {"span", "span_content", "span_mark", "trace", "session"}
     assert status["tables"]["span"]["newest_data_day"] == latest.date().isoformat()
     assert status["tables"]["span"]["bytes"] > 0
     text = StringIO()

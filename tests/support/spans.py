@@ -57,7 +57,7 @@ def clear_spans() -> None:
     """
     from django.db import connection
 
-    tables = ("span", "span_content", "span_mark", "trace", "score", "retention_floor", *DELETED)
+    tables = ("span", "span_content", "span_mark", "trace", "session", "score", "retention_floor", *DELETED)
     with connection.cursor() as cursor:
         for table in tables:
             cursor.execute(f"DELETE FROM {table}")
