@@ -12,7 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,11 +66,34 @@ def bootstrap(environment: dict[str, str]) -> dict[str, object]:
     return answer
 
 
+def _folder() -> AbstractContextManager[str]:
+    kept = os.environ.get("BENCH_KEEP")
+    if not kept:
+        return tempfile.TemporaryDirectory(prefix="hub-bench-", dir=os.environ.get("BENCH_DIR") or None)
+    Path(kept).mkdir(parents=True, exist_ok=True)
+    return nullcontext(kept)
+
+
+def _known_key(folder: Path, environment: dict[str, str]) -> dict[str, object]:
+    """What bootstrap said; a kept folder remembers it, since keys are shown once."""
+    note = folder / "bootstrap.json"
+    if note.exists():
+        made: dict[str, object] = json.loads(note.read_text())
+        return made
+    made = bootstrap(environment)
+    note.touch(mode=0o600)
+    note.write_text(json.dumps(made))
+    return made
+
+
 @contextmanager
 def running_hub(**settings: str) -> Iterator[Hub]:
-    """Start a hub on a fresh folder (under BENCH_DIR, else the system's), yield it, stop it and remove the folder."""
-    base = os.environ.get("BENCH_DIR") or None
-    with tempfile.TemporaryDirectory(prefix="hub-bench-", dir=base) as folder:
+    """Start a hub on a fresh folder, yield it, stop it and remove the folder.
+
+    The folder lies under BENCH_DIR, else where the system keeps temporary files. BENCH_KEEP names one that stays, with
+    its database and its key, so that data loaded once can be asked again.
+    """
+    with _folder() as folder:
         data_dir, port = Path(folder) / "data", free_port()
         Path(folder).chmod(0o755)
         environment = {**os.environ, "HUB_DATA_DIR": str(data_dir), "API_PORT": str(port), **settings}
@@ -82,7 +105,7 @@ def running_hub(**settings: str) -> Iterator[Hub]:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
         try:
             ready(port)
-            made = bootstrap(environment)
+            made = _known_key(Path(folder), environment)
             runtime = json.loads((data_dir / "runtime.json").read_text())
             yield Hub(
                 port,
