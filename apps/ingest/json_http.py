@@ -37,7 +37,7 @@ class JsonSpansView(APIView):
             check_parameters(request, ())
             principal = request.user
             assert isinstance(principal, Principal)
-            nodes = _spans_of(_document(request))
+            nodes = _spans_of(document_of(request))
             project = project_for_ingest(principal, request._request)
             charge([(project, len(nodes))])
         try:
@@ -49,7 +49,12 @@ class JsonSpansView(APIView):
         return Response({"accepted": receipt.accepted, "rejected": rejected, "warnings": receipt.warnings})
 
 
-def _document(request: Request) -> Any:
+def document_of(request: Request) -> Any:
+    """The JSON body of a request, read under the limit of bodies.
+
+    Raises:
+        ApiError: it is too large, damaged or no JSON.
+    """
     media_type = request._request.META.get("CONTENT_TYPE", "").strip().lower()
     if not media_type.startswith("application/json"):
         raise ApiError(1200, "Content-Type must be application/json.", status=415)

@@ -22,6 +22,8 @@ from apps.orgs.models import AuditEntry, Invitation, Membership, Organization, P
 from apps.orgs.projects import forget_projects
 from apps.orgs.services import api_key_create
 from apps.orgs.tiers import bucket_names
+from apps.traces.scores import Score
+from apps.traces.scores_writer import write_scores
 from tests.support.surface import Route
 from tests.support.table import ROLES, TABLE, permissions_of
 from tests.support.world import World
@@ -185,6 +187,18 @@ def _audit(organization: Organization, project: Project, user: User) -> AuditEnt
     )
 
 
+def _score(organization: Organization, project: Project, user: User) -> _Score:
+    write_scores(
+        [Score(project.pk, f"score-of-{organization.slug}", "relevance", "numeric", 0.5, timezone.now(), trace_id="t")]
+    )
+    return _Score(f"score-of-{organization.slug}")
+
+
+@dataclass(frozen=True)
+class _Score:
+    score_id: str
+
+
 MAKERS: dict[str, Maker] = {
     "organizations": lambda organization, project, user: organization,
     "projects": lambda organization, project, user: project,
@@ -194,6 +208,7 @@ MAKERS: dict[str, Maker] = {
     "members": _member,
     "invitations": _invitation,
     "audit": _audit,
+    "scores": _score,
 }
 # What has no owner: any value that the route knows.
 FIXED: dict[str, Any] = {"code": 1000, "name": "duration"}

@@ -65,6 +65,10 @@ POST   /v1/traces                           traces:write
 POST   /v1/metrics                          traces:write
 POST   /v1/logs                             traces:write
 POST   /api/v1/traces                       traces:write
+GET    /api/v1/scores                       traces:read
+POST   /api/v1/scores                       scores:write
+GET    /api/v1/scores/{score_id}            traces:read
+DELETE /api/v1/scores/{score_id}            scores:write
 POST   /api/v1/private/otel/v1/traces       traces:write
 POST   /api/public/otel/v1/traces           traces:write
 GET    /api/v1/me                           authenticated

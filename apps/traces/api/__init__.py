@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import URLPattern, path
 
-urlpatterns: list[URLPattern] = []
+from apps.traces.api.scores import ScoreDetail
+
+urlpatterns: list[URLPattern] = [
+    path("api/v1/scores/<str:score_id>", ScoreDetail.as_view(), name="score"),
+]
