@@ -25,3 +25,8 @@ def same_money(answered: Any, pico: int | None) -> bool:
 def near(value: float | None, relative: float = 1e-9) -> Any:
     """A number that went through binary floats and was rounded for the answer."""
     return value if value is None else pytest.approx(value, rel=relative, abs=1e-6)
+
+
+def number(value: Any) -> float:
+    """What polars aggregated, as a float."""
+    return float(value)
