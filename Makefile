@@ -45,7 +45,8 @@ lint: $(INSTALLED)
 audit: $(INSTALLED)
 	$(BIN)/pip-audit --strict --disable-pip --no-deps --requirement requirements.lock
 
-bench: $(INSTALLED)
+bench: $(VENV)/.bench-installed
+	$(BIN)/python -m bench.forecast
 	$(BIN)/python -m bench.ingest
 	$(BIN)/python -m bench.queries
 	$(BIN)/python -m bench.edge
@@ -63,6 +64,11 @@ $(INSTALLED): $(BIN)/python pyproject.toml requirements.lock
 	@echo "Installing into $(VENV) (half a minute) ..."
 	-@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip setuptools wheel
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[$(EXTRAS)]'
+	@touch $@
+
+# statsmodels is large and only its series are used, so only measuring installs it.
+$(VENV)/.bench-installed: $(INSTALLED)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[bench]'
 	@touch $@
 
 # opentelemetry-instrumentation-openai-v2 works with older companions only, so it has an environment of its own.
@@ -85,7 +91,7 @@ $(NODE_MODULES): tests/timescale/package.json tests/timescale/package-lock.json
 
 # After a change of the dependencies in pyproject.toml.
 lock: $(BIN)/python
-	$(BIN)/python -m pip install --quiet --upgrade -e '.[$(EXTRAS)]'
+	$(BIN)/python -m pip install --quiet --upgrade -e '.[$(EXTRAS),bench]'
 	$(BIN)/python -m pip freeze --exclude-editable --exclude pip --exclude setuptools > requirements.lock
 
 clean:
