@@ -1,4 +1,4 @@
-"""`POST /api/v1/traces`: plain JSON spans."""
+"""`POST /api/v1/traces`: plain JSON spans, on the path where traces are listed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from django.conf import settings
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from apps.common.errors import ApiError
 from apps.common.parameters import check_parameters
@@ -21,13 +20,14 @@ from apps.ingest.service import ingest
 from apps.orgs.access import Principal
 from apps.orgs.projects import project_for_ingest
 from apps.orgs.span_limits import charging
+from apps.traces.api.traces import TracesView
 from apps.traces.writer import WriteUnavailable
 
 
-class JsonSpansView(APIView):
-    """Store one span, or `{"spans": [...]}`."""
+class JsonSpansView(TracesView):
+    """Store one span, or `{"spans": [...]}`. Reading is the view's below; a POST passes none of its work."""
 
-    required_permission = {"POST": "traces:write"}
+    required_permission = {**TracesView.required_permission, "POST": "traces:write"}
     brings_spans = True
     parser_classes = ()
 

@@ -144,7 +144,7 @@ class HasPermission(BasePermission):
     """The default permission class: a DRF view declares what it needs in `required_permission`.
 
     That is one permission, or a mapping from method to permission; a dear endpoint names its bucket in `bucket`; one
-    that takes spans says `brings_spans = True`.
+    whose POST takes spans says `brings_spans = True`.
     """
 
     def has_permission(self, request: Request, view: Any) -> bool:
@@ -155,7 +155,7 @@ class HasPermission(BasePermission):
             raise MethodNotAllowed(method)
         needed = needed_permission(view, method)
         if needed != PUBLIC:
-            spans = getattr(view, "brings_spans", False)
+            spans = method == "POST" and getattr(view, "brings_spans", False)
             admit(request._request, needed, bucket=getattr(view, "bucket", None), spans=spans)
         return True
 

@@ -10,7 +10,10 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 
+from django.conf import settings
 from django.db import connection
+
+from apps.common.reads.reading import next_minute
 
 Days = tuple[date, date]  # both inclusive
 ALWAYS: Days = (date.min, date.max - timedelta(days=1))
@@ -69,3 +72,18 @@ def counted(project_ids: Sequence[int], days: Sequence[Days]) -> Counted:
 def days_of(start: datetime, end: datetime) -> Days:
     """The UTC days that a range touches."""
     return start.astimezone(UTC).date(), (end - timedelta(microseconds=1)).astimezone(UTC).date()
+
+
+def since(project_ids: Sequence[int], start: datetime) -> tuple[Any, ...]:
+    """The version of traces that begin at `start` or later.
+
+    All days count, since a span of any day may change what its trace says or when it begins. What retention takes
+    away is no write: behind its edge every minute is a version of its own.
+    """
+    (counter,), kept_days, floor = counted(project_ids, [ALWAYS])
+    now = datetime.now(UTC)
+    days: int = settings.HUB.raw_retention_days
+    edge = now - timedelta(days=days if kept_days is None else min(days, kept_days))
+    if floor is not None:
+        edge = max(edge, floor)
+    return counter, floor, kept_days, next_minute(now) if start < edge else None

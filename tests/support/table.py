@@ -69,6 +69,7 @@ GET    /api/v1/scores                       traces:read
 POST   /api/v1/scores                       scores:write
 GET    /api/v1/scores/{score_id}            traces:read
 DELETE /api/v1/scores/{score_id}            scores:write
+GET    /api/v1/traces                       traces:read
 POST   /api/v1/private/otel/v1/traces       traces:write
 POST   /api/public/otel/v1/traces           traces:write
 GET    /api/v1/me                           authenticated
