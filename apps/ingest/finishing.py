@@ -270,5 +270,7 @@ def fingerprint(work: Work) -> Drop | None:
     digest = blake2b(essence, digest_size=8)
     for part in (row.usage, row.labels, row.attributes, row.events):
         digest.update(part or b"\x00")
+    if row.scores:  # they may be all that is left of events which are not stored
+        digest.update(orjson.dumps([(score.id, score.value, score.label) for score in row.scores]))
     row.content_hash = int.from_bytes(digest.digest(), "big", signed=True)
     return None

@@ -17,6 +17,7 @@ from apps.ingest import usage as usages
 from apps.ingest.attribute_map import LABELS
 from apps.ingest.clean import mend_json
 from apps.ingest.convert import money, text
+from apps.ingest.evaluations import read_evaluations
 from apps.ingest.finishing import (
     MAX_ID,
     cut_dimensions,
@@ -312,6 +313,7 @@ STEPS: Final[tuple[Step, ...]] = (
     redact,
     encode_content,
     cut_dimensions,
+    read_evaluations,
     fingerprint,
 )
 

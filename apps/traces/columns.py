@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntFlag
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from apps.traces.scores import Score
 
 
 class Flag(IntFlag):
@@ -147,6 +150,8 @@ class SpanRow:
     output: str | None = None
     attributes: bytes | None = None
     events: bytes | None = None
+    # Verdicts that came with the span: rows of their own, written in the same transaction.
+    scores: tuple[Score, ...] = ()
     # Working fields of the pipeline, never stored.
     scratch: dict[str, object] = field(default_factory=dict, repr=False, compare=False)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
+from hashlib import blake2b
 from typing import Any, Final
 
 import orjson
@@ -21,6 +22,7 @@ MAX_TEXT: Final = 65_536  # bytes of a comment, and of metadata as JSON
 MAX_VALUE: Final = 1e15
 DATA_TYPES: Final = ("numeric", "categorical", "boolean")
 SOURCES: Final = ("api", "human", "evaluator")
+_DERIVED: Final = "otel-"
 
 
 @dataclass(slots=True)
@@ -61,6 +63,14 @@ UPSERT = (
     f" IS DISTINCT FROM ({', '.join(f'excluded.{name}' for name in _VALUES)})"
     " RETURNING c.project_id, c.id, xmax = 0"
 )
+# What spans brought before and do not bring any more.
+STALE = """
+DELETE FROM score c
+USING unnest(%s::integer[], %s::text[], %s::text[]) AS n (project_id, trace_id, prefix)
+WHERE c.project_id = n.project_id AND c.trace_id = n.trace_id AND c.derived AND left(c.id, 21) = n.prefix
+    AND c.id <> ALL(%s::text[])
+RETURNING c.project_id, c.timestamp
+"""
 _OF_TRACES = f"""
 SELECT {_SELECT} FROM score c
 WHERE c.project_id = %(project)s AND c.trace_id = ANY(%(traces)s::text[]) AND c.session_id IS NULL
@@ -90,10 +100,27 @@ SELECT DISTINCT name FROM (SELECT name FROM found WHERE name IS NOT NULL LIMIT %
 """
 
 
+def derived_id(trace_id: str, span_id: str, of: str, name: str, author: str | None) -> str:
+    """The id of a score that a span brought, the same at every arrival: by its span, its name and its evaluator."""
+    return f"{derived_prefix(trace_id, span_id)}-{_digest(of, name, author or '')}"
+
+
+def derived_prefix(trace_id: str, span_id: str) -> str:
+    """What the ids of all scores from one span begin with: 21 characters."""
+    return f"{_DERIVED}{_digest(trace_id, span_id)}"
+
+
+def _digest(*parts: str) -> str:
+    return blake2b("\x00".join(parts).encode("utf-8", "replace"), digest_size=8).hexdigest()
+
+
 def records(scores: Iterable[Score]) -> str:
-    """Scores as JSON for json_populate_recordset, in the order of their keys: all writers then lock alike."""
-    ordered = sorted(scores, key=lambda score: (score.project_id, score.id))
-    return orjson.dumps([_record(score) for score in ordered]).decode()
+    """Scores as JSON for json_populate_recordset, in the order of their keys: all writers then lock alike.
+
+    Of several with one key the last is taken.
+    """
+    last = {(score.project_id, score.id): score for score in scores}
+    return orjson.dumps([_record(last[key]) for key in sorted(last)]).decode()
 
 
 def _record(score: Score) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import psycopg
 from django.db import InterfaceError, OperationalError, connection, transaction
 
 from apps.traces.scores import UPSERT, Score, records
-from apps.traces.writer import WriteUnavailable, mark_ranges, marks_sql
+from apps.traces.writer import WriteUnavailable, mark_ranges, marks_sql, us_of
 
 # Locked in the order of their keys, as every writer does.
 _STORED = """
@@ -92,8 +92,4 @@ def _mark(cursor: Any, places: Sequence[Where]) -> None:
         arrays = {"projects": [project for project, _ in judged], "traces": [trace_id for _, trace_id in judged]}
         cursor.execute(_BEGINNINGS, arrays)
         moments += cursor.fetchall()
-    cursor.execute(marks_sql(mark_ranges(("", "", _us(moment), project) for project, moment in moments)))
-
-
-def _us(moment: datetime) -> int:
-    return int(moment.timestamp()) * 1_000_000 + moment.microsecond
+    cursor.execute(marks_sql(mark_ranges(("", "", us_of(moment), project) for project, moment in moments)))

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Container, Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import psycopg
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from psycopg import errors
+from psycopg import errors, sql
 
 from apps.common.observe.statements import MeteredCursor, timed
-from apps.traces import encode, schema, wire
+from apps.traces import encode, schema, scores, wire
 from apps.traces.columns import IDENTITY, SpanRow
 from apps.traces.encode import CONTENT_NAMES, SPAN_NAMES, Key
 
@@ -235,14 +235,28 @@ def _copy(database: BaseDatabaseWrapper, items: Items) -> WriteResult:
     if with_content := _content_items(items):
         statements.append(_SQL_CONTENT)
         payloads.append(encoder.contents(with_content))
-    statements.append(marks_sql(mark_ranges(key for key, _ in items)))
-    sql = "; ".join(statements)
+    verdicts = [score for _, row in items for score in row.scores]
+    if verdicts:  # a value of many statements in one message has to stand in its text
+        literal = sql.Literal(scores.records(verdicts)).as_string(database.connection)
+        statements.append(scores.UPSERT.replace("%s", literal))
+    statements.append(marks_sql(mark_ranges([*(key for key, _ in items), *_places(verdicts)])))
+    message = "; ".join(statements)
     if database.in_atomic_block:
         with transaction.atomic(using=database.alias):
-            _send(database.connection, sql, payloads)
+            _send(database.connection, message, payloads)
     else:
-        _send(database.connection, sql, payloads)
+        _send(database.connection, message, payloads)
     return WriteResult(len(items), 0, 0)
+
+
+def _places(verdicts: Iterable[scores.Score]) -> list[Key]:
+    """Where scores stand, in the form in which spans say it."""
+    return [("", "", us_of(score.timestamp), score.project_id) for score in verdicts]
+
+
+def us_of(moment: datetime) -> int:
+    """Microseconds since the Unix epoch."""
+    return int(moment.timestamp()) * 1_000_000 + moment.microsecond
 
 
 def _send(connection: psycopg.Connection[Any], sql: str, payloads: Sequence[bytes]) -> None:
@@ -283,5 +297,20 @@ def _write_greater(cursor: Any, greater: Items, stored: Container[Key]) -> set[K
         cursor.execute(_UPSERT_CONTENT, [encode.content_records(with_content)])
     if bare := [key for key, row in winners if key in stored and not row.has_content]:
         cursor.execute(_DELETE_CONTENT, _key_arrays(bare))
-    cursor.execute(marks_sql(mark_ranges(won)))
+    places = _write_scores(cursor, winners, stored)
+    cursor.execute(marks_sql(mark_ranges([*won, *places])))
     return won
+
+
+def _write_scores(cursor: Any, winners: Items, stored: Container[Key]) -> list[Key]:
+    """What the spans that were written say of scores; where scores changed. Those that a replaced one said go."""
+    verdicts = [score for _, row in winners for score in row.scores]
+    places = _places(verdicts)
+    if replaced := [key for key, _ in winners if key in stored]:
+        prefixes = [scores.derived_prefix(key[0], key[1]) for key in replaced]
+        spans = [[key[3] for key in replaced], [key[0] for key in replaced], prefixes]
+        cursor.execute(scores.STALE, [*spans, [score.id for score in verdicts]])
+        places += [("", "", us_of(moment), project) for project, moment in cursor.fetchall()]
+    if verdicts:
+        cursor.execute(scores.UPSERT, [scores.records(verdicts)])
+    return places
