@@ -12,11 +12,17 @@ from apps.metrics.refresh import refresh_live
 from apps.metrics.retention import expire_cells
 from apps.orgs import sessions, tokens
 from apps.traces import retention, storage
+from apps.traces.search.index import index_texts
 
 
 @shared_task
 def refresh_rollups() -> None:
     refresh_live()
+
+
+@shared_task
+def read_texts() -> None:
+    index_texts()
 
 
 @shared_task

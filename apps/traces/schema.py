@@ -9,8 +9,10 @@ from typing import Any
 DAY_US = 86_400_000_000
 DAY = timedelta(days=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# Both are partitioned by start_time, a partition or chunk a day (UTC).
-SPAN_TABLES = ("span", "span_content")
+# All are partitioned by start_time, a partition or chunk a day (UTC).
+SPAN_TABLES = ("span", "span_content", "span_text")
+# Storage parameters, which neither a partitioned table nor LIKE hands on to a partition.
+OPTIONS = {"span_text": " WITH (toast_tuple_target = 128)"}
 LOCK_CLASS = 0x5350414E  # "SPAN": keeps our advisory locks apart from anybody else's
 
 
@@ -63,7 +65,7 @@ def make_partitions(cursor: Any, table: str, days: Iterable[date]) -> None:
     """
     for day in days:
         name = partition_name(table, day)
-        cursor.execute(f"CREATE TABLE IF NOT EXISTS {name} (LIKE {table} INCLUDING ALL)")
+        cursor.execute(f"CREATE TABLE IF NOT EXISTS {name} (LIKE {table} INCLUDING ALL){OPTIONS.get(table, '')}")
         cursor.execute(
             f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM (%s) TO (%s)",
             [midnight(day).isoformat(), midnight(day + DAY).isoformat()],

@@ -14,8 +14,16 @@ from apps.traces.columns import IDENTITY
 # What other apps add to the status, by name: they register it when they are loaded.
 further_status: dict[str, Callable[[BaseDatabaseWrapper], Any]] = {}
 _OLD = "_plain"
-_INDEXES = {"span": ("span_identity", "span_project_time"), "span_content": ("span_content_identity",)}
-_NAMES = {"span": (*encode.SPAN_NAMES, "ingested_at"), "span_content": encode.CONTENT_NAMES}
+_INDEXES = {
+    "span": ("span_identity", "span_project_time"),
+    "span_content": ("span_content_identity",),
+    "span_text": ("span_text_identity", "span_text_words"),
+}
+_NAMES = {
+    "span": (*encode.SPAN_NAMES, "ingested_at"),
+    "span_content": encode.CONTENT_NAMES,
+    "span_text": (*IDENTITY, "words"),
+}
 
 
 class UpgradeRefused(Exception):
@@ -72,7 +80,10 @@ def _swap(database: BaseDatabaseWrapper, table: str) -> bool:
             return False
         old = table + _OLD
         cursor.execute(f"ALTER TABLE {table} RENAME TO {old}")
-        cursor.execute(f"CREATE TABLE {table} (LIKE {old} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)")
+        cursor.execute(
+            f"CREATE TABLE {table} (LIKE {old} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)"
+            + schema.OPTIONS.get(table, "")
+        )
         cursor.execute(
             f"SELECT create_hypertable('{table}', by_range('start_time', INTERVAL '1 day'),"
             " create_default_indexes => false)"
@@ -148,7 +159,7 @@ def status(connection: BaseDatabaseWrapper | None = None) -> dict[str, Any]:
         server, extension = cursor.fetchone()
         part = _chunks if tier.hypertables else _partitions
         tables = {table: part(cursor, table) for table in schema.SPAN_TABLES}
-        for table in ("span_mark", "trace", "session"):
+        for table in ("span_mark", "text_mark", "trace", "session"):
             cursor.execute(
                 "SELECT pg_total_relation_size(oid), greatest(reltuples, 0)::bigint FROM pg_class"
                 " WHERE oid = to_regclass(%s)",

@@ -138,6 +138,16 @@ def marks_sql(ranges: Sequence[Range]) -> str:
     return f"INSERT INTO span_mark (project_id, lo, hi) VALUES {values}"
 
 
+def text_marks_sql(keys: Sequence[Key], *, replaced: bool = False) -> str:
+    """An INSERT of marks for the index of words; the time of the transaction tells the batch's spans from others."""
+    flag = "true" if replaced else "false"
+    values = ", ".join(
+        f"({p}, to_timestamp({lo * 60}), to_timestamp({hi * 60}), {len(keys)}, {flag})"
+        for p, lo, hi in mark_ranges(keys)
+    )
+    return f"INSERT INTO text_mark (project_id, lo, hi, spans, replaced) VALUES {values}"
+
+
 def write(
     rows: Sequence[SpanRow], *, connection: BaseDatabaseWrapper | None = None, within_transaction: bool = False
 ) -> WriteResult:
@@ -235,6 +245,7 @@ def _copy(database: BaseDatabaseWrapper, items: Items) -> WriteResult:
     if with_content := _content_items(items):
         statements.append(_SQL_CONTENT)
         payloads.append(encoder.contents(with_content))
+        statements.append(text_marks_sql([key for key, _ in with_content]))
     verdicts = [score for _, row in items for score in row.scores]
     if verdicts:  # a value of many statements in one message has to stand in its text
         literal = sql.Literal(scores.records(verdicts)).as_string(database.connection)
@@ -297,6 +308,9 @@ def _write_greater(cursor: Any, greater: Items, stored: Container[Key]) -> set[K
         cursor.execute(_UPSERT_CONTENT, [encode.content_records(with_content)])
     if bare := [key for key, row in winners if key in stored and not row.has_content]:
         cursor.execute(_DELETE_CONTENT, _key_arrays(bare))
+    if with_content or bare:
+        keys = [*(key for key, _ in with_content), *bare]
+        cursor.execute(text_marks_sql(keys, replaced=any(key in stored for key in keys)))
     places = _write_scores(cursor, winners, stored)
     cursor.execute(marks_sql(mark_ranges([*won, *places])))
     return won

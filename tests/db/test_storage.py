@@ -72,12 +72,13 @@ def _only_plain() -> None:
 def test_partitions_reach_from_the_retention_to_three_days_ahead() -> None:
     _only_plain()
     _drop_every_partition()
-    assert storage.prepare(T0) == 14 + 8
+    assert storage.prepare(T0) == 14 + 8 + 8
     today = T0.date()
     assert _days("span") == schema.days_between(today - 10 * DAY, today + 3 * DAY)
     assert _days("span_content") == schema.days_between(today - 4 * DAY, today + 3 * DAY)
+    assert _days("span_text") == _days("span_content")
     assert storage.prepare(T0) == 0
-    assert storage.prepare(T0 + DAY) == 2
+    assert storage.prepare(T0 + DAY) == 3
 
 
 @short
@@ -208,7 +209,8 @@ def test_the_status_names_tier_tables_and_days() -> None:
     call_command("storage", "status", "--json", stdout=out)
     status = json.loads(out.getvalue())
     assert status["tier"] == storage.tier()
-    assert set(status["tables"]) == {"span", "span_content", "span_mark", "trace", "session"}
+    known = {"span", "span_content", "span_text", "span_mark", "text_mark", "trace", "session"}
+    assert set(status["tables"]) == known
     assert status["tables"]["span"]["newest_data_day"] == latest.date().isoformat()
     assert status["tables"]["span"]["bytes"] > 0
     text = StringIO()

@@ -57,7 +57,8 @@ def clear_spans() -> None:
     """
     from django.db import connection
 
-    tables = ("span", "span_content", "span_mark", "trace", "session", "score", "retention_floor", *DELETED)
+    words = ("span_text", "text_mark")
+    tables = ("span", "span_content", *words, "span_mark", "trace", "session", "score", "retention_floor", *DELETED)
     with connection.cursor() as cursor:
         for table in tables:
             cursor.execute(f"DELETE FROM {table}")
