@@ -49,6 +49,7 @@ bench: $(VENV)/.bench-installed
 	$(BIN)/python -m bench.forecast
 	$(BIN)/python -m bench.ingest
 	$(BIN)/python -m bench.queries
+	$(BIN)/python -m bench.api
 	$(BIN)/python -m bench.edge
 	$(BIN)/python -m bench.kill
 
