@@ -22,8 +22,11 @@ from apps.orgs.models import AuditEntry, Invitation, Membership, Organization, P
 from apps.orgs.projects import forget_projects
 from apps.orgs.services import api_key_create
 from apps.orgs.tiers import bucket_names
+from apps.traces.columns import SpanRow
 from apps.traces.scores import Score
 from apps.traces.scores_writer import write_scores
+from apps.traces.writer import write
+from tests.support.spans import span_row
 from tests.support.surface import Route
 from tests.support.table import ROLES, TABLE, permissions_of
 from tests.support.world import World
@@ -199,6 +202,12 @@ class _Score:
     score_id: str
 
 
+def _trace(organization: Organization, project: Project, user: User) -> SpanRow:
+    row = span_row(project_id=project.pk, trace_id=secrets.token_hex(16), name=f"span of {organization.slug}")
+    write([row], within_transaction=True)
+    return row
+
+
 MAKERS: dict[str, Maker] = {
     "organizations": lambda organization, project, user: organization,
     "projects": lambda organization, project, user: project,
@@ -209,6 +218,7 @@ MAKERS: dict[str, Maker] = {
     "invitations": _invitation,
     "audit": _audit,
     "scores": _score,
+    "traces": _trace,
 }
 # What has no owner: any value that the route knows.
 FIXED: dict[str, Any] = {"code": 1000, "name": "duration"}

@@ -5,7 +5,9 @@ from __future__ import annotations
 from django.urls import URLPattern, path
 
 from apps.traces.api.scores import ScoreDetail
+from apps.traces.api.traces import TraceView
 
 urlpatterns: list[URLPattern] = [
+    path("api/v1/traces/<str:trace_id>", TraceView.as_view(), name="trace"),
     path("api/v1/scores/<str:score_id>", ScoreDetail.as_view(), name="score"),
 ]

@@ -8,9 +8,9 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
 
 from apps.common.reads import fields, paging
-from apps.common.reads.schemas import COUNT, META, RANGE, UNTOUCHED, array, obj, query
-from apps.traces import filters
-from apps.traces.api import samples
+from apps.common.reads.schemas import COUNT, META, NUMBER, RANGE, TEXT, TIME, UNTOUCHED, array, obj, query
+from apps.traces import detail, filters
+from apps.traces.api import openapi_scores, samples
 from apps.traces.listing import SORTS
 from apps.traces.shown import TRACE
 
@@ -74,6 +74,74 @@ LIST: dict[str, Any] = {
             obj(data=array(TRACE), pagination=PAGINATION, meta=META),
             description="A page of traces",
             examples=[OpenApiExample("two traces", value=samples.LIST)],
+        ),
+        **UNTOUCHED,
+    },
+}
+
+_OR_NULL = {"type": ["string", "null"]}
+_WHOLE = {"type": ["integer", "null"]}
+_YES = {"type": "boolean"}
+_OPEN: dict[str, Any] = {"type": ["object", "null"], "additionalProperties": True}
+_CONTENT = "With the permission traces:content alone, else null. "
+_ALWAYS_TEXT = ("name", "kind", "status", "cost_source")
+_STEP = obj(span_id=TEXT, name=TEXT, start_time=TIME, end_time=TIME, duration_ms=NUMBER)
+_SPAN = obj(
+    span_id=TEXT,
+    parent_span_id=_OR_NULL,
+    depth={**COUNT, "description": "0 for a root"},
+    parent_missing={**_YES, "description": "It names a parent that is not there, so it stands as a root"},
+    on_critical_path=_YES,
+    start_time=TIME,
+    end_time=TIME,
+    offset_ms={**NUMBER, "description": "From the trace's first start"},
+    duration_ms=NUMBER,
+    ttft_ms={**NUMBER, "description": "Time to the first token"},
+    **{name: TEXT if name in _ALWAYS_TEXT else _OR_NULL for name in detail.TEXTS if name != "billable"},
+    billable={**_YES, "description": "It counts as a request, and its tokens and cost in the sums"},
+    **dict.fromkeys(detail.TOKENS, _WHOLE),
+    **{f"{name}_usd": NUMBER for name in detail.COSTS},
+    usage={**_OPEN, "description": "Further kinds of usage, such as audio or searches"},
+    tags=array(TEXT),
+    labels={**_OPEN, "description": "What is known beside the dimensions: agent, tool, release, finish reasons"},
+    flags={**array(TEXT), "description": "What ingest had to mend"},
+    error_message={**_OR_NULL, "description": _CONTENT},
+    input={**_OR_NULL, "description": _CONTENT},
+    output={**_OR_NULL, "description": _CONTENT},
+    attributes={**_OPEN, "description": _CONTENT},
+    events={"type": ["array", "null"], "items": {}, "description": _CONTENT},
+)
+_SUMS = ("duration_ms", "span_count", "request_count", "error_count")
+_OF_LIST: dict[str, dict[str, Any]] = TRACE["properties"]
+_TOTALS = {name: shape for name, shape in _OF_LIST.items() if name in _SUMS or name.endswith(("_tokens", "_cost_usd"))}
+DETAIL: dict[str, Any] = {
+    "operation_id": "traces_read",
+    "summary": "One trace with its spans",
+    "description": "Spans stand in the order of their tree: a parent before its children, children by their start. "
+    f"Of a longer trace the first {detail.MAX_SPANS} spans are given, and `spans_truncated` says so; totals are those "
+    "of the whole trace.",
+    "tags": TAGS,
+    "parameters": [query("project", "Where several projects have the trace: the slug of one"), fields.PARAMETER],
+    "responses": {
+        200: OpenApiResponse(
+            obj(
+                **{name: shape for name, shape in _OF_LIST.items() if name not in _TOTALS},
+                root_span_id=_OR_NULL,
+                totals=obj(**_TOTALS),
+                spans=array(_SPAN),
+                spans_truncated=_YES,
+                content_visible={**_YES, "description": "The caller may see texts and attributes"},
+                content_truncated={
+                    **_YES,
+                    "description": f"Texts beyond {detail.MAX_CONTENT // 1_000_000} MB were left out",
+                },
+                critical_path={**array(_STEP), "description": "What the trace was waiting for, from start to end"},
+                scores=array(openapi_scores.SCORE),
+                scores_truncated=_YES,
+                meta=META,
+            ),
+            description="The trace",
+            examples=[OpenApiExample("a trace", value=samples.DETAIL)],
         ),
         **UNTOUCHED,
     },

@@ -47,3 +47,81 @@ LIST: dict[str, Any] = {
     "pagination": {"limit": 50, "next_cursor": None, "has_more": False},
     "meta": META,
 }
+
+
+def _span(number: int, parent: str | None, offset: int, milliseconds: int, **more: Any) -> dict[str, Any]:
+    begin, end = offset / 1000, (offset + milliseconds) / 1000
+    empty = ("ttft_ms", "provider", "model", "request_model", "error_type", "unpriced_reason", "price_version_id")
+    counts = ("prompt", "completion", "total", "cached", "cache_write", "reasoning")
+    return {
+        "span_id": f"{number:016x}",
+        "parent_span_id": parent,
+        "depth": 0 if parent is None else 1,
+        "parent_missing": False,
+        "on_critical_path": True,
+        "start_time": f"2026-11-05T11:59:{begin:06.3f}000Z",
+        "end_time": f"2026-11-05T11:59:{end:06.3f}000Z",
+        "offset_ms": float(offset),
+        "duration_ms": float(milliseconds),
+        **dict.fromkeys(empty),
+        "status": "ok",
+        "environment": "production",
+        "team": None,
+        "user_id": None,
+        "session_id": None,
+        **{f"{name}_tokens": None for name in counts},
+        **{f"{name}_cost_usd": None for name in ("prompt", "completion", "total")},
+        "usage": None,
+        "tags": [],
+        "labels": None,
+        "flags": [],
+        "error_message": None,
+        "input": "Where is my refund?",
+        "output": "It was sent on Monday.",
+        "attributes": None,
+        "events": None,
+        **more,
+    }
+
+
+def _step(number: int, name: str, begin: float, end: float) -> dict[str, Any]:
+    return {
+        "span_id": f"{number:016x}",
+        "name": name,
+        "start_time": f"2026-11-05T11:59:{begin:06.3f}000Z",
+        "end_time": f"2026-11-05T11:59:{end:06.3f}000Z",
+        "duration_ms": round((end - begin) * 1000, 3),
+    }
+
+
+_SUMS = ("duration_ms", "span_count", "request_count", "error_count")
+_WHOLE = _trace("0af7651916cd43dd8448eb211c80319c", 59, 0.008)
+_ROOT = f"{1:016x}"
+_CALL: dict[str, Any] = {
+    **{"name": "chat", "kind": "llm", "billable": True, "provider": "openai", "model": "gpt-4o", "ttft_ms": 120.0},
+    **{"prompt_tokens": 1000, "completion_tokens": 150, "total_tokens": 1150, "cost_source": "computed"},
+    **{"prompt_cost_usd": 0.0025, "completion_cost_usd": 0.0015, "total_cost_usd": 0.004},
+}
+DETAIL: dict[str, Any] = {
+    **{name: value for name, value in _WHOLE.items() if name not in _SUMS and not name.endswith(("_tokens", "_usd"))},
+    "root_span_id": _ROOT,
+    "totals": {name: value for name, value in _WHOLE.items() if name in _SUMS or name.endswith(("_tokens", "_usd"))},
+    "spans": [
+        _span(1, None, 0, 2400, name="answer", kind="chain", billable=False, cost_source="none"),
+        _span(2, _ROOT, 200, 800, **_CALL),
+        _span(3, _ROOT, 1100, 1200, **_CALL),
+    ],
+    "spans_truncated": False,
+    "content_visible": True,
+    "content_truncated": False,
+    "critical_path": [
+        _step(1, "answer", 0.0, 0.2),
+        _step(2, "chat", 0.2, 1.0),
+        _step(1, "answer", 1.0, 1.1),
+        _step(3, "chat", 1.1, 2.3),
+        _step(1, "answer", 2.3, 2.4),
+    ],
+    "scores": [],
+    "scores_truncated": False,
+    "meta": META,
+}

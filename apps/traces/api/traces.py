@@ -17,11 +17,15 @@ from apps.orgs.scopes import principal_of, scope_of, single_values
 from apps.orgs.views import Question, ReadView
 from apps.traces import filters
 from apps.traces.api import openapi
+from apps.traces.detail import read_detail
 from apps.traces.listing import SORTS, Sorting, read_page
-from apps.traces.versions import since
+from apps.traces.versions import ALWAYS, counted, since
 
 LIST_PARAMETERS = (*filters.NAMES, "sort_by", "sort_order", *paging.NAMES, fields.NAME)
+DETAIL_PARAMETERS = ("project", fields.NAME)
+CONTENT = "traces:content"
 _NAMES = names(openapi.LIST)
+_DETAIL_NAMES = names(openapi.DETAIL)
 
 
 @extend_schema_view(get=extend_schema(**openapi.LIST))
@@ -52,3 +56,24 @@ class TracesView(ReadView):
 def _sorting(source: Mapping[str, str]) -> Sorting:
     name = choice(source.get("sort_by", "start_time"), tuple(SORTS), "sort_by")
     return Sorting(name, choice(source.get("sort_order", "desc"), ("desc", "asc"), "sort_order") == "desc")
+
+
+@extend_schema_view(get=extend_schema(**openapi.DETAIL))
+class TraceView(ReadView):
+    """One trace."""
+
+    area = "traces"
+    ttl = "cache_ttl_trace"
+    required_permission: ClassVar[dict[str, str]] = {"GET": "traces:read"}
+
+    def question(self, request: Request, **arguments: Any) -> Question:
+        check_parameters(request, DETAIL_PARAMETERS)
+        principal = principal_of(request)
+        projects = scope_of(principal, single_values(request).get("project")).projects
+        trace_id, content = str(arguments["trace_id"]), CONTENT in principal.permissions
+        return Question(
+            (trace_id, sorted(projects.items()), content),
+            lambda: read_detail(projects, trace_id, content=content),
+            _DETAIL_NAMES,
+            lambda: counted(list(projects.values()), [ALWAYS]),
+        )
