@@ -87,7 +87,7 @@ def filters_of(source: Mapping[str, str], now: datetime) -> Filters:
     bounded: set[str] = set()
     for name in LISTED:
         if name in source:
-            values[name] = problems.take(lambda name=name: _texts(source[name], name), [])  # type: ignore[misc]
+            values[name] = problems.take(lambda name=name: texts_of(source[name], name), [])  # type: ignore[misc]
             conditions.append(
                 f"{_EQUAL[name]} = ANY(%({name})s)" if name in _EQUAL else f"{_HELD[name]} && %({name})s::text[]"
             )
@@ -95,7 +95,7 @@ def filters_of(source: Mapping[str, str], now: datetime) -> Filters:
         if name in source:
             edge, _, what = name.partition("_")
             column, unit = _NUMBERS[what]
-            values[name] = problems.take(lambda: _amount(source[name], name, edge, unit), 0)  # noqa: B023
+            values[name] = problems.take(lambda: amount_of(source[name], name, edge, unit), 0)  # noqa: B023
             conditions.append(f"{column} {'>=' if edge == 'min' else '<='} %({name})s")
             bounded.add(column)
     if "has_error" in source:
@@ -106,7 +106,8 @@ def filters_of(source: Mapping[str, str], now: datetime) -> Filters:
     return Filters(start, end, tuple(conditions), values, frozenset(bounded), ids)
 
 
-def _texts(text: str, name: str) -> list[str]:
+def texts_of(text: str, name: str) -> list[str]:
+    """One or several values of a parameter, with commas between them."""
     items = [item for item in text.split(",") if item]
     if not items or len(items) > MAX_VALUES:
         raise bad(name, f"{name} takes 1 to {MAX_VALUES} values with commas between them.")
@@ -117,7 +118,7 @@ def _texts(text: str, name: str) -> list[str]:
     return items
 
 
-def _amount(text: str, name: str, edge: str, unit: int) -> int:
+def amount_of(text: str, name: str, edge: str, unit: int) -> int:
     """Whole units of storage: of a lower bound the next above, of an upper bound the next below."""
     wanted = number(text, name) * unit
     if wanted < 0:

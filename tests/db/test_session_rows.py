@@ -133,7 +133,7 @@ def _current(projects: list[int], where: str = "", order: str = "", limit: str =
     with connection.cursor() as cursor:
         source = current_sessions(cursor, projects)
     columns = [f"x.{name}" for name in COLUMNS]
-    return _table(select(source, columns, where, order, limit), dict(source.parameters))
+    return _table(select(source, columns, where, order, limit), source.parameters)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

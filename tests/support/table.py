@@ -61,6 +61,8 @@ GET    /api/v1/metrics/{name}               metrics:read
 GET    /api/v1/metrics/{name}/timeseries    metrics:read
 GET    /api/v1/performance                  metrics:read
 POST   /api/v1/metrics/query                metrics:query
+GET    /api/v1/sessions                     traces:read
+GET    /api/v1/sessions/{session_id}        traces:read
 POST   /v1/traces                           traces:write
 POST   /v1/metrics                          traces:write
 POST   /v1/logs                             traces:write

@@ -7,11 +7,11 @@ conversation is `x`, with the columns of `session`. Parameters are named ones th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from apps.traces.current import current_traces
+from apps.traces.current import Source, current_traces
 from apps.traces.sessions.fold import COLUMNS, SESSION_SQL, VERDICT, verdict_of
 
 # What the aggregates of a conversation read of its turns.
@@ -73,25 +73,27 @@ class SessionSource:
     """Where a statement reads current conversations from.
 
     Args:
+        traces: where their turns are read from; its parameters are all that `ctes` and `select` refer to.
         ctes: what goes after WITH: empty where nothing was written since the last refresh. The traces' own are in it.
-        parameters: what the text of `ctes` and `select` refers to.
-        several: more than one project is read.
     """
 
+    traces: Source
     ctes: str
-    parameters: Mapping[str, Any]
-    several: bool
 
     @property
     def dirty(self) -> bool:
         return bool(self.ctes)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        return dict(self.traces.parameters)
 
 
 def current_sessions(cursor: Any, project_ids: Sequence[int]) -> SessionSource:
     """Find out what was written since the last refresh; one statement while that is nothing."""
     traces = current_traces(cursor, project_ids)
     ctes = f"{traces.ctes}, {_CTES}" if traces.dirty else ""
-    return SessionSource(ctes, traces.parameters, traces.several)
+    return SessionSource(traces, ctes)
 
 
 def select(source: SessionSource, columns: Sequence[str], where: str = "", order: str = "", limit: str = "") -> str:
@@ -118,7 +120,7 @@ def relation(source: SessionSource, where: str = "", order: str = "", limit: str
 
 
 def _clean(source: SessionSource, condition: str, ending: str) -> str:
-    if not source.several:
+    if not source.traces.several:
         return f"SELECT {_PICKED} FROM session x WHERE x.project_id = %(current_project)s{condition}{ending}"
     if not ending:
         return f"SELECT {_PICKED} FROM session x WHERE x.project_id = ANY(%(current_projects)s){condition}"
