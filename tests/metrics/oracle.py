@@ -76,7 +76,7 @@ def resolved(rows: Iterable[SpanRow], slugs: dict[int, str]) -> list[Seen]:
         members = traces[(row.project_id, row.trace_id)]
         roots = [member for member in members if member.parent_span_id is None][:1]
         values: dict[str, Any] = {name: getattr(row, name) for name in ("provider", "model", "status", "name", "kind")}
-        for name in ("user_id", "session_id", "environment"):
+        for name in ("user_id", "session_id", "environment", "team"):
             said = [getattr(member, name) for member in (row, *roots, *members)]
             values[name] = next((value for value in said if value is not None), None)
         values["environment"] = values["environment"] or "default"

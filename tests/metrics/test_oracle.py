@@ -107,6 +107,7 @@ def traffic(seed: int, count: int) -> list[SpanRow]:
                 environment=pick.choice((None, None, "production", "staging")),
                 user_id=pick.choice((None, None, "ann", "bob", "cy")),
                 session_id=pick.choice((None, None, "s1", "s2")),
+                team=pick.choice((None, None, "core", "web")),
                 tags=pick.choice((None, None, [], ["a"], ["team:x", "a", "team:y", "a"], ["a", "b:1", "b:2", "c"])),
                 ttft_us=pick.choice((None, 0, pick.randrange(3_000_000))),
                 prompt_tokens=tokens,

@@ -63,6 +63,9 @@ GET    /api/v1/performance                  metrics:read
 POST   /api/v1/metrics/query                metrics:query
 GET    /api/v1/sessions                     traces:read
 GET    /api/v1/sessions/{session_id}        traces:read
+GET    /api/v1/costs                        costs:read
+GET    /api/v1/costs/breakdown              costs:read
+GET    /api/v1/costs/attribution            costs:read
 POST   /v1/traces                           traces:write
 POST   /v1/metrics                          traces:write
 POST   /v1/logs                             traces:write

@@ -1,0 +1,164 @@
+"""`GET /api/v1/costs` and its breakdowns: what a request asks for, as a report's arguments."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from drf_spectacular.utils import extend_schema, extend_schema_view
+from rest_framework.request import Request
+
+from apps.common.parameters import check_parameters
+from apps.common.reads import fields, reading
+from apps.common.reads.reading import Problems, bad, choice
+from apps.common.reads.schemas import names
+from apps.costs.api import openapi
+from apps.costs.reports import question, shares
+from apps.costs.reports.series import Report, series
+from apps.metrics import params
+from apps.metrics.spec import MAX_BUCKETS, QuerySpec, check_range
+from apps.metrics.summary import sources
+from apps.metrics.versions import version_of
+from apps.orgs.scopes import principal_of, scope_of, single_values
+from apps.orgs.views import Question, ReadView
+
+MAX_GROUPS = 3
+
+
+class CostsRead(ReadView):
+    """What the reads of costs share."""
+
+    area = "costs"
+    ttl = "cache_ttl_costs"
+    required_permission = "costs:read"
+
+    @staticmethod
+    def asked(request: Request, *own: str) -> tuple[Mapping[str, str], QuerySpec]:
+        """The parameters, and the base of the report's questions."""
+        check_parameters(request, (*question.SHARED, *own, fields.NAME))
+        source = single_values(request)
+        scope = scope_of(principal_of(request), source.get("project"))
+        return source, question.base_of(source, scope, datetime.now(UTC))
+
+
+def answered(spec: QuerySpec, make: Callable[[], Report], **more: Any) -> dict[str, Any]:
+    """The whole answer of a report: what it says of itself, and its blocks."""
+    begun = time.perf_counter()
+    report = make()
+    first = report.answers[0].plan
+    metadata = {
+        "start_time": first.start,
+        "end_time": first.end,
+        "timezone": spec.tz,
+        "currency": "USD",
+        **more,
+        "filters": question.applied(spec.filters),
+        **sources(report.answers),
+        "query_ms": round((time.perf_counter() - begun) * 1000, 2),
+    }
+    return {"metadata": metadata, **report.blocks}
+
+
+@extend_schema_view(get=extend_schema(**openapi.COSTS))
+class CostsView(CostsRead):
+    """`GET /api/v1/costs`."""
+
+    def question(self, request: Request, **_: Any) -> Question:
+        source, base = self.asked(request, "interval", "granularity", "group_by", "fill")
+        problems = Problems()
+        interval = problems.take(lambda: _interval(source), "1day")
+        groups = problems.take(lambda: _groups(source.get("group_by", "")), ())
+        fill = problems.take(lambda: choice(source.get("fill", "none"), ("none", "zero"), "fill"), "none")
+        problems.check()
+        check_range(base.start, base.end, interval)
+        spec = replace(base, interval=interval, group_by=groups, fill="zero" if fill == "zero" else "none")
+        if spec.buckets is not None and len(spec.buckets.starts) > MAX_BUCKETS:
+            raise bad("interval", f"More than {MAX_BUCKETS} buckets; a coarser interval would fit.", 1205)
+
+        def compute() -> dict[str, Any]:
+            return answered(spec, lambda: series(spec), interval=interval, group_by=list(groups))
+
+        return Question(spec, compute, (*COSTS_NAMES, *groups), lambda: version_of(spec))
+
+
+def _interval(source: Mapping[str, str]) -> str:
+    return choice(params.interval_of(source, "1day"), openapi.INTERVALS, "interval")
+
+
+def _groups(text: str) -> tuple[str, ...]:
+    found = tuple(dict.fromkeys(choice(name, openapi.GROUPS, "group_by") for name in text.split(",") if name))
+    if len(found) > MAX_GROUPS:
+        raise bad("group_by", f"At most {MAX_GROUPS} dimensions.", 1205)
+    return found
+
+
+def _min_cost(source: Mapping[str, str]) -> Decimal | None:
+    if "min_cost" not in source:
+        return None
+    found = reading.number(source["min_cost"], "min_cost")
+    if found < 0:
+        raise bad("min_cost", "min_cost must not be negative.")
+    return found
+
+
+def _shares(source: Mapping[str, str], name: str, default: str, known: Mapping[str, str]) -> shares.Asked:
+    """How the money is to be divided."""
+    problems = Problems()
+    column = problems.take(lambda: known[choice(source.get(name, default), tuple(known), name)], known[default])
+    limit = problems.take(lambda: question.limit_of(source), question.DEFAULT_LIMIT)
+    min_cost = problems.take(lambda: _min_cost(source), None)
+    key = problems.take(lambda: _key(source, column), None)
+    problems.check()
+    return shares.Asked(column, limit, min_cost, key)
+
+
+def _key(source: Mapping[str, str], column: str) -> str | None:
+    if "key" not in source:
+        return None
+    key = source["key"]
+    if column != "tag":
+        raise bad("key", "key goes with dimension=tag.")
+    if not key or ":" in key or "\x00" in key:
+        raise bad("key", "key is the part of a tag before its first colon, such as feature.")
+    return key
+
+
+@extend_schema_view(get=extend_schema(**openapi.BREAKDOWN))
+class BreakdownView(CostsRead):
+    """`GET /api/v1/costs/breakdown`."""
+
+    def question(self, request: Request, **_: Any) -> Question:
+        source, base = self.asked(request, "by", "limit", "min_cost")
+        by = source.get("by", "model")
+        wanted = _shares(source, "by", "model", shares.BREAKDOWN)
+        grouped = replace(base, group_by=(wanted.column,))
+
+        def compute() -> dict[str, Any]:
+            return answered(base, lambda: shares.breakdown(base, wanted), by=by, limit=wanted.limit)
+
+        return Question((base, wanted), compute, BREAKDOWN_NAMES, lambda: version_of(grouped))
+
+
+@extend_schema_view(get=extend_schema(**openapi.ATTRIBUTION))
+class AttributionView(CostsRead):
+    """`GET /api/v1/costs/attribution`."""
+
+    def question(self, request: Request, **_: Any) -> Question:
+        source, base = self.asked(request, "dimension", "key", "limit", "min_cost")
+        wanted = _shares(source, "dimension", "team", shares.ATTRIBUTION)
+        grouped = replace(base, group_by=(wanted.column,))
+
+        def compute() -> dict[str, Any]:
+            more = {"dimension": source.get("dimension", "team"), "key": wanted.key, "limit": wanted.limit}
+            return answered(base, lambda: shares.attribution(base, wanted), **more)
+
+        return Question((base, wanted), compute, ATTRIBUTION_NAMES, lambda: version_of(grouped))
+
+
+COSTS_NAMES = names(openapi.COSTS)
+BREAKDOWN_NAMES = names(openapi.BREAKDOWN)
+ATTRIBUTION_NAMES = names(openapi.ATTRIBUTION)
