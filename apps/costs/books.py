@@ -8,7 +8,7 @@ are finer than that, so sums are exact; the end result is rounded once.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from functools import cache
 from math import lcm
@@ -117,13 +117,18 @@ def _at(price: Any, band: int | None) -> Fraction:
 def compile_book(name: str, prices: ModelPrice, shortest_audio: int = 0) -> Book:
     """Make a price list's entry ready to multiply."""
     priced = {key: value for key, value in vars(prices).items() if value is not None and key in _units()}
-    keys = _price_keys(priced)
-    tiers = {tier.start for value in priced.values() for tier in getattr(value, "tiers", ())}
-    starts = tuple(sorted(tiers))
-    exact = [
-        {kind: _at(priced[key], band) * PICO / _units()[key]["per"] for kind, key in keys.items()}
-        for band in (None, *starts)
-    ]
+    starts = tuple(sorted({tier.start for value in priced.values() for tier in getattr(value, "tiers", ())}))
+    per = {key: _units()[key]["per"] for key in priced}
+    bands = [{key: _at(value, band) / per[key] for key, value in priced.items()} for band in (None, *starts)]
+    return assemble(name, starts, bands, shortest_audio)
+
+
+def assemble(
+    name: str, starts: tuple[int, ...], prices: Sequence[Mapping[str, Fraction]], shortest_audio: int = 0
+) -> Book:
+    """A book out of dollars a unit by price key, for each band of prompt sizes; all bands price the same keys."""
+    keys = _price_keys(prices[0])
+    exact = [{kind: band[key] * PICO for kind, key in keys.items()} for band in prices]
     scale = lcm(*(value.denominator for band in exact for value in band.values())) if keys else 1
     bands = tuple(_rates({kind: int(value * scale) for kind, value in band.items()}) for band in exact)
     sides = {kind: _SIDES.get(_units()[key]["dimensions"].get("direction", ""), FEE) for kind, key in keys.items()}

@@ -151,3 +151,21 @@ def find(provider: str | None, model: str) -> Entry | None:
             if entry is not None:
                 return entry
     return None
+
+
+@lru_cache(maxsize=8192)
+def names_of(provider: str | None, model: str) -> tuple[str, ...]:
+    """The names by which an organization's own price may mean a model, the most exact first.
+
+    The name as sent, without its provider's prefixes, and as the price list calls it. Only of a model that the price
+    list does not know are versions and dates stripped: of those it knows, some dates have prices of their own.
+    """
+    name = model.strip().lower()
+    found = [name, *(text for _, text in _without_prefixes(name))]
+    entry = find(provider, model)
+    if entry is not None:
+        found.append(entry.model.id.lower())
+    else:
+        for pattern in (_VERSION, _BEDROCK_VERSION, _DATE):
+            found += [pattern.sub("", text) for text in found if pattern.search(text)]
+    return tuple(dict.fromkeys(text for text in found if text))

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
 from functools import cache
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from apps.costs.books import FEE, INPUT, OUTPUT, Book, Rates, compile_book
 from apps.costs.matching import Entry, find
@@ -49,18 +49,39 @@ class Priced(NamedTuple):
     unpriced_reason: Reason | None = None
 
 
-class _Day(NamedTuple):
-    """The books of one model on one day, and the time of day (microseconds) at which each begins."""
+class Day(NamedTuple):
+    """The books of one model on one day, and the time of day (microseconds) at which each begins.
+
+    Where an organization's own price holds for a part of the day only, the rest may be unpriced.
+    """
 
     begins: tuple[int, ...]
-    books: tuple[Book, ...]
+    books: tuple[Book | Priced, ...]
 
 
-_days: dict[tuple[str | None, str | None, str | None, int], _Day | Priced] = {}
+Key = tuple[str | None, str | None, str | None, int]  # provider, model, service tier, day
+_days: dict[Key, Day | Priced] = {}
+
+
+class Overrides(Protocol):
+    """An organization's own prices (apps.costs.pricebook.overrides)."""
+
+    @property
+    def days(self) -> dict[Key, Day | Priced]:
+        """What was resolved before."""
+
+    def resolve(self, key: Key) -> Day | Priced:
+        """The prices of one model on one day."""
 
 
 def price(
-    *, provider: str | None, model: str | None, at_us: int, usage: Usage, service_tier: str | None = None
+    *,
+    provider: str | None,
+    model: str | None,
+    at_us: int,
+    usage: Usage,
+    service_tier: str | None = None,
+    overrides: Overrides | None = None,
 ) -> Priced:
     """Price one call.
 
@@ -70,17 +91,20 @@ def price(
         at_us: when the call began, microseconds since the Unix epoch: prices hold from a date on.
         usage: inclusive counts.
         service_tier: batch, flex, priority and the like, as sent.
+        overrides: the organization's own prices, which come before the price list's.
     """
     key = (provider, model, service_tier, at_us // DAY_US)
-    day = _days.get(key)
+    day = (_days if overrides is None else overrides.days).get(key)
     if day is None:
-        day = _remember(key)
+        day = _remember(key, overrides)
     if isinstance(day, Priced):
         return day
-    if usage.prompt is None and usage.completion is None and not usage.other:
-        return _unpriced("no_usage")
     books = day.books
     book = books[0] if len(books) == 1 else books[bisect_right(day.begins, at_us % DAY_US) - 1]
+    if isinstance(book, Priced):
+        return book
+    if usage.prompt is None and usage.completion is None and not usage.other:
+        return _unpriced("no_usage")
     return _cost(book, usage)
 
 
@@ -144,15 +168,17 @@ def _half_even(numerator: int, denominator: int) -> int:
     return whole + (twice > denominator or (twice == denominator and whole % 2 == 1))
 
 
-def _remember(key: tuple[str | None, str | None, str | None, int]) -> _Day | Priced:
-    if len(_days) >= _KEPT:
-        _days.clear()  # a flood of invented model names must not hold memory
-    provider, model, tier, day = key
-    found = _days[key] = _resolve(provider, model, tier, day)
+def _remember(key: Key, overrides: Overrides | None) -> Day | Priced:
+    days = _days if overrides is None else overrides.days
+    if len(days) >= _KEPT:
+        days.clear()  # a flood of invented model names must not hold memory
+    found = days[key] = listed_day(key) if overrides is None else overrides.resolve(key)
     return found
 
 
-def _resolve(provider: str | None, model: str | None, tier: str | None, day: int) -> _Day | Priced:
+def listed_day(key: Key) -> Day | Priced:
+    """The price list's prices of one model on one day, or why there are none."""
+    provider, model, tier, day = key
     if not model or not model.strip():
         return _unpriced("no_model")
     entry = find(provider, model)
@@ -164,17 +190,22 @@ def _resolve(provider: str | None, model: str | None, tier: str | None, day: int
     begins: list[int] = []
     books: list[Book] = []
     for moment in sorted(_changes(entry)):
-        prices = _prices_at(entry, midnight + timedelta(microseconds=moment), _tier(tier))
+        prices = prices_at(entry, midnight + timedelta(microseconds=moment), special_tier(tier))
         if prices is None:
             return _unpriced("no_price_for_tier")
-        name = f"{_data_version()}:{entry.name}{f':{_tier(tier)}' if _tier(tier) else ''}"
         begins.append(moment)
-        books.append(compile_book(name, prices, _shortest_audio(entry)))
-    return _Day(tuple(begins), tuple(books))
+        books.append(compile_book(listed_name(entry, special_tier(tier)), prices, _shortest_audio(entry)))
+    return Day(tuple(begins), tuple(books))
+
+
+def listed_name(entry: Entry, tier: str | None) -> str:
+    """The price version of an entry of the price list."""
+    return f"{data_version()}:{entry.name}{f':{tier}' if tier else ''}"
 
 
 @cache
-def _data_version() -> str:
+def data_version() -> str:
+    """The name of the bundled price list."""
     return f"genai-prices:{version('genai-prices')}"
 
 
@@ -198,7 +229,7 @@ def _constraints(entry: Entry) -> Iterator[object]:
 
 # Tiers that are billed at the listed price, and those that never are.
 _STANDARD = frozenset({"", "auto", "default", "standard", "standard_only", "on_demand", "ondemand", "none"})
-_SPECIAL: dict[str, tuple[dict[str, str], ...]] = {
+SPECIAL: dict[str, tuple[dict[str, str], ...]] = {
     "batch": ({"processing": "batch"},),
     "flex": ({"service_tier": "flex"},),
     "priority": ({"service_tier": "priority"},),
@@ -206,19 +237,19 @@ _SPECIAL: dict[str, tuple[dict[str, str], ...]] = {
 }
 
 
-def _tier(raw: str | None) -> str | None:
+def special_tier(raw: str | None) -> str | None:
     """The special tier that a sender named, or None for the listed price."""
     text = (raw or "").strip().lower().replace("-", "_")
-    return text if text in _SPECIAL and text not in _STANDARD else None
+    return text if text in SPECIAL and text not in _STANDARD else None
 
 
-def _prices_at(entry: Entry, moment: datetime, tier: str | None) -> ModelPrice | None:
+def prices_at(entry: Entry, moment: datetime, tier: str | None) -> ModelPrice | None:
     """The price that holds at a moment; None where the tier has a price of its own that is not listed."""
     if tier is None:
         return entry.model.get_prices(moment)
     if entry.lent:
         return None  # the maker's tiers are not those of whoever sells its model
-    for context in _SPECIAL[tier]:
+    for context in SPECIAL[tier]:
         for variant in entry.model.price_variants or ():
             holds = variant.constraint is None or variant.constraint.active(moment)
             if holds and variant.when == context:

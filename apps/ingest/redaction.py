@@ -11,9 +11,9 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
-from re import _constants as sre  # type: ignore[attr-defined, unused-ignore]
-from re import _parser as sre_parser  # type: ignore[attr-defined, unused-ignore]
 from typing import TYPE_CHECKING, Any, Final
+
+from apps.common.patterns import fault
 
 if TYPE_CHECKING:
     from apps.orgs.models import Project
@@ -93,46 +93,7 @@ def project_problems(project: Project) -> Iterator[tuple[str, str]]:
 
 
 def _fault(pattern: object) -> str | None:
-    if not isinstance(pattern, str) or not 0 < len(pattern) <= MAX_PATTERN_LENGTH:
-        return f"must be text of 1 to {MAX_PATTERN_LENGTH} characters"
-    try:
-        tree = sre_parser.parse(pattern)
-        if re.compile(pattern).match(""):
-            return "matches the empty text"
-        steps = _WINDOW * _steps(tree)
-    except (re.error, RecursionError, OverflowError) as error:
-        return f"is no regular expression ({error})"
-    except _Runaway as error:
-        return str(error)
-    return "could take too long; use bounded repeats such as {1,40}" if steps > _MAX_STEPS else None
-
-
-class _Runaway(Exception):
-    """The pattern can backtrack without a useful bound."""
-
-
-def _steps(tree: Iterable[tuple[Any, Any]]) -> int:
-    """An upper bound on the ways in which a pattern can try to match from one place of a window."""
-    ways = 1
-    for operator, argument in tree:
-        if operator in (sre.MAX_REPEAT, sre.MIN_REPEAT, sre.POSSESSIVE_REPEAT):
-            least, most, inner = argument
-            inside = _steps(inner)
-            spread = min(int(most), _WINDOW) - min(int(least), _WINDOW) + 1
-            if inside > 1 and most > 1:
-                raise _Runaway("a repeat or a choice inside a repeated group can backtrack without end")
-            ways *= spread * inside
-        elif operator is sre.BRANCH:
-            ways *= sum(_steps(branch) for branch in argument[1])
-        elif operator is sre.SUBPATTERN:
-            ways *= _steps(argument[-1])
-        elif operator is sre.ATOMIC_GROUP:
-            ways *= _steps(argument)
-        elif operator in (sre.ASSERT, sre.ASSERT_NOT):
-            ways *= _steps(argument[1])
-        elif operator in (sre.GROUPREF, sre.GROUPREF_EXISTS):
-            raise _Runaway("references to groups are not allowed")
-    return ways
+    return fault(pattern, longest=MAX_PATTERN_LENGTH, window=_WINDOW, most_steps=_MAX_STEPS)
 
 
 def _matches(pattern: re.Pattern[str], text: str, deadline: float) -> Iterator[tuple[int, int]]:

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import DataError
 
 from apps.common.observe import telemetry
+from apps.costs.pricebook.overrides import OrganizationPrices, prices_of
 from apps.costs.pricing import Usage, price
 from apps.ingest import dead_letters
 from apps.ingest.normalise import normalise
@@ -78,19 +79,19 @@ def normalise_all(raws: Iterable[RawSpan], rules: Rules) -> tuple[list[SpanRow],
     return rows, dropped
 
 
-def price_rows(rows: Sequence[SpanRow]) -> list[str]:
+def price_rows(rows: Sequence[SpanRow], overrides: OrganizationPrices | None = None) -> list[str]:
     """Price the billable rows, in place; returns a warning for each model without a price."""
     unpriced: Counter[tuple[str, str]] = Counter()
     for row in rows:
         if row.billable:
-            _price(row, unpriced)
+            _price(row, unpriced, overrides)
     return [
         f"{count} span{'s' if count > 1 else ''} stored, but no price for {model} ({reason})"
         for (model, reason), count in unpriced.most_common(MAX_WARNINGS)
     ]
 
 
-def _price(row: SpanRow, unpriced: Counter[tuple[str, str]]) -> None:
+def _price(row: SpanRow, unpriced: Counter[tuple[str, str]], overrides: OrganizationPrices | None) -> None:
     extras = row.scratch.get("usage")
     usage = Usage(
         row.prompt_tokens,
@@ -107,6 +108,7 @@ def _price(row: SpanRow, unpriced: Counter[tuple[str, str]]) -> None:
         at_us=row.start_us,
         usage=usage,
         service_tier=tier if isinstance(tier, str) else None,
+        overrides=overrides,
     )
     row.computed_cost = priced.total_cost
     row.price_version_id = priced.price_version_id
@@ -157,7 +159,7 @@ def ingest(project: ProjectSettings, raw_spans: Sequence[RawSpan], *, source: st
     """
     rules = rules_for(project)
     rows, dropped = normalise_all(raw_spans, rules)
-    warnings = price_rows(rows)
+    warnings = price_rows(rows, prices_of(project.organization_id))
     stored, unstorable = store(rows)
     dropped += unstorable
     rejected = [Rejection(raw.index, drop.reason, drop.message, raw.trace_id, raw.span_id) for raw, drop in dropped]

@@ -27,6 +27,7 @@ def stage(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator
     from django.conf import settings
     from django.db import transaction
 
+    from apps.costs.pricebook.overrides import forget_books
     from apps.orgs.authentication import forget_keys
     from apps.orgs.projects import forget_projects
     from tests.support.callers import set_the_stage
@@ -42,3 +43,4 @@ def stage(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator
         transaction.set_rollback(True)
     forget_keys()
     forget_projects()
+    forget_books()

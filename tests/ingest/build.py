@@ -25,6 +25,7 @@ class Settings:
     """A project's ingest settings."""
 
     id: int = 1
+    organization_id: int = 1
     store_content: bool = True
     redact_patterns: tuple[str, ...] = ()
     redact_custom: tuple[str, ...] = ()

@@ -11,6 +11,7 @@ from django.db import connection
 from django.http import HttpResponse
 from django.test import Client
 
+from apps.costs.pricebook.overrides import forget_books
 from apps.orgs.authentication import forget_keys
 from apps.orgs.models import Organization, Project
 from apps.orgs.projects import forget_projects
@@ -43,12 +44,14 @@ def acme_sender() -> Iterator[Sender]:
     """Acme with its project `default` and a key for it; what processes remember is forgotten before and after."""
     forget_keys()
     forget_projects()
+    forget_books()
     organization = Organization.objects.create(slug="acme", name="Acme")
     project = project_create(organization=organization, slug="default")
     _, key = api_key_create(organization=organization, project=project, role="developer")
     yield Sender(organization, project, key)
     forget_keys()
     forget_projects()
+    forget_books()
 
 
 def stored(table: str = "span") -> list[dict[str, Any]]:

@@ -17,10 +17,14 @@ from django.http import HttpResponseBase
 from django.test import Client
 from django.utils import timezone
 
+from apps.costs.pricebook.models import PriceEntry
+from apps.costs.pricebook.overrides import forget_books
+from apps.costs.pricebook.services import price_create
+from apps.orgs.audit import SYSTEM
 from apps.orgs.authentication import forget_keys
 from apps.orgs.models import AuditEntry, Invitation, Membership, Organization, Project, RateLimit, Role, User
 from apps.orgs.projects import forget_projects
-from apps.orgs.services import api_key_create
+from apps.orgs.services import ANYTHING, api_key_create
 from apps.orgs.tiers import bucket_names
 from apps.traces.columns import SpanRow
 from apps.traces.scores import Score
@@ -233,6 +237,13 @@ def _trace(organization: Organization, project: Project, user: User) -> SpanRow:
     return row
 
 
+def _price(organization: Organization, project: Project, user: User) -> PriceEntry:
+    """Of a model that no story calls: it changes no cost."""
+    model = f"model-{secrets.token_hex(4)}-of-{organization.slug}"
+    version = price_create(actor=SYSTEM, by=ANYTHING, organization=organization, model=model, prices={"input": "1"})
+    return version.entry
+
+
 MAKERS: dict[str, Maker] = {
     "organizations": lambda organization, project, user: organization,
     "projects": lambda organization, project, user: project,
@@ -245,6 +256,7 @@ MAKERS: dict[str, Maker] = {
     "scores": _score,
     "traces": _trace,
     "sessions": _session,
+    "prices": _price,
 }
 # What has no owner: any value that the route knows.
 FIXED: dict[str, Any] = {"code": 1000, "name": "duration"}
@@ -313,4 +325,5 @@ def set_the_stage(world: World) -> Stage:
     made = Stage(world, client, make_examples(world), roles, keys_by_permission(world))
     forget_keys()
     forget_projects()
+    forget_books()
     return made

@@ -60,5 +60,5 @@ def clear_spans() -> None:
     words = ("span_text", "text_mark")
     tables = ("span", "span_content", *words, "span_mark", "trace", "session", "score", "retention_floor", *DELETED)
     with connection.cursor() as cursor:
-        for table in tables:
+        for table in (*tables, "reprice_change"):
             cursor.execute(f"DELETE FROM {table}")

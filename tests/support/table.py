@@ -66,6 +66,12 @@ GET    /api/v1/sessions/{session_id}        traces:read
 GET    /api/v1/costs                        costs:read
 GET    /api/v1/costs/breakdown              costs:read
 GET    /api/v1/costs/attribution            costs:read
+GET    /api/v1/costs/prices                 costs:read
+POST   /api/v1/costs/prices                 costs:manage
+GET    /api/v1/costs/prices/{number}        costs:read
+PUT    /api/v1/costs/prices/{number}        costs:manage
+PATCH  /api/v1/costs/prices/{number}        costs:manage
+DELETE /api/v1/costs/prices/{number}        costs:manage
 POST   /v1/traces                           traces:write
 POST   /v1/metrics                          traces:write
 POST   /v1/logs                             traces:write

@@ -14,6 +14,7 @@ from django.test import Client
 
 from apps.common import valkey
 from apps.common.valkey import CacheDown
+from apps.costs.pricebook.overrides import forget_books
 from apps.orgs.authentication import forget_keys
 from apps.orgs.models import ApiKey, Membership, Organization, Project, Role, User
 from apps.orgs.projects import forget_projects
@@ -72,6 +73,7 @@ def make_world() -> World:
     """Make it, and forget what this process remembers of an earlier one."""
     forget_keys()
     forget_projects()
+    forget_books()
     _forget_answers()
     acme = organization_bootstrap(organization="acme", project="default", email="ada@acme.example", password=PASSWORD)
     zenith = organization_bootstrap(organization="zenith", project="secret", email="cleo@z.example", password=PASSWORD)
