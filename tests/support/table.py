@@ -72,6 +72,7 @@ GET    /api/v1/costs/prices/{number}        costs:read
 PUT    /api/v1/costs/prices/{number}        costs:manage
 PATCH  /api/v1/costs/prices/{number}        costs:manage
 DELETE /api/v1/costs/prices/{number}        costs:manage
+GET    /api/v1/costs/forecast               costs:read
 POST   /v1/traces                           traces:write
 POST   /v1/metrics                          traces:write
 POST   /v1/logs                             traces:write
