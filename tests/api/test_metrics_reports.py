@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import time_machine
 
+from apps.metrics.catalog import CATALOGUE
 from apps.traces.writer import write
 from tests.support.cells import clear_cells
 from tests.support.spans import T0, T0_US, span_row
@@ -87,6 +89,11 @@ def test_performance_of_nothing(world: World) -> None:
         ("performance", {"metrics": "duration"}, 1202, "metrics"),
         ("metrics/models", {"sort_by": "name"}, 1202, "sort_by"),
         ("metrics/models", {"interval": "1hour"}, 1202, "interval"),
+        ("metrics/trends", {"metrics": ",".join(list(CATALOGUE)[:11])}, 1205, "metrics"),
+        ("metrics/trends", {"metrics": "durations"}, 1202, "metrics"),
+        ("metrics/trends", {"alpha": "0.9"}, 1202, "alpha"),
+        ("metrics/trends", {"alpha": "small"}, 1203, "alpha"),
+        ("metrics/trends", {"start_time": "2026-08-05T00:00:00Z", "interval": "1hour"}, 1204, "interval"),
         ("metrics/duration", {"aggregation": "p95"}, 1202, "aggregation"),
         ("metrics/duration", {"start_time": "2026-11-05T15:00:00Z"}, 1204, "start_time"),
         ("metrics/duration/timeseries", {"metrics": "ttft"}, 1202, "metrics"),
@@ -147,3 +154,65 @@ def test_other_tenants_and_projects_are_not_counted(world: World, path: str) -> 
     assert requests(ask(world, path).json()) == 2
     assert requests(ask(world, path, project="web").json()) == 1
     assert requests(world.get(f"/api/v1/{path}", key=world.key, **RANGE).json()) == 1
+
+
+DAY_US = 24 * HOUR_US
+FIVE_WEEKS = {"start_time": "2026-10-01T00:00:00Z", "end_time": "2026-11-05T00:00:00Z", "interval": "1day"}
+
+
+@pytest.fixture
+def five_weeks(world: World) -> None:
+    """Requests that get slower by the day, in numbers that do not change; costs that have no direction."""
+    costs = random.Random(3).choices(range(1, 14), k=35)
+    write(
+        [
+            span_row(
+                project_id=world.default.pk,
+                start_us=T0_US - day * DAY_US,
+                duration_us=1_000_000 + (35 - day) * 50_000 + (day * 7919) % 40_000,
+                total_cost=10**9 * costs[day - 1],
+            )
+            for day in range(1, 36)
+            for _ in range(2)
+        ]
+    )
+
+
+@pytest.mark.usefixtures("five_weeks")
+def test_trends(world: World) -> None:
+    body = world.get("/api/v1/metrics/trends", metrics="request_count,duration,total_cost,ttft", **FIVE_WEEKS).json()
+    found = {row["metric"]: row for row in body["data"]}
+    assert {name: row["direction"] for name, row in found.items()} == {
+        "request_count": "flat",
+        "duration": "up",
+        "total_cost": "unclear",
+        "ttft": "not_enough_data",
+    }
+    duration = found["duration"]
+    assert duration["method"] == "mann_kendall_weekdays_removed" and duration["cycles"] == 5
+    assert duration["points"] == 35 and duration["p_value"] <= duration["p_adjusted"] < 0.05
+    assert 25 < duration["slope_per_day"] < 60 and duration["slope_per_day_low"] > 0
+    share = duration["slope_per_day"] / duration["median"] * 100
+    assert duration["slope_pct_per_day"] == pytest.approx(share, abs=1e-4)
+    assert found["ttft"]["reason"] == "0 points with a value; a trend takes 10" and found["ttft"]["p_value"] is None
+    assert body["metadata"]["alpha"] == 0.05 and body["metadata"]["correction"] == "holm"
+    assert len(body["series"]) == 35 and body["series"][0]["ttft"] is None
+
+
+@pytest.mark.usefixtures("five_weeks")
+def test_the_level_of_significance_decides(world: World) -> None:
+    def ask_at(alpha: float) -> dict[str, Any]:
+        body = world.get("/api/v1/metrics/trends", metrics="total_cost", alpha=str(alpha), **FIVE_WEEKS).json()
+        row: dict[str, Any] = body["data"][0]
+        return row
+
+    p = ask_at(0.05)["p_value"]
+    assert 0.06 < p < 0.48
+    assert ask_at(p - 0.01)["direction"] == "unclear"
+    assert ask_at(p + 0.01)["direction"] in ("up", "down")
+
+
+def test_trends_of_nothing(world: World) -> None:
+    body = world.get("/api/v1/metrics/trends").json()
+    assert {row["direction"] for row in body["data"]} == {"not_enough_data"}
+    assert body["series"] == [] and body["metadata"]["interval"] == "1hour"

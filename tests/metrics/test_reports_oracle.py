@@ -14,7 +14,7 @@ import time_machine
 
 from apps.metrics.catalog import CATALOGUE
 from apps.metrics.refresh import refresh
-from apps.metrics.reports import metric, models, performance
+from apps.metrics.reports import metric, models, performance, trends
 from apps.metrics.reports.base import Report
 from apps.metrics.spec import MetricRef, QuerySpec, Sort
 from apps.traces.columns import SpanRow
@@ -174,3 +174,30 @@ def test_every_metric(rows: list[SpanRow]) -> None:
             for how in entry.aggregations:
                 same(report.blocks[block]["values"][how], name, how, members, report, LENGTH)
         assert report.blocks["value"] == report.blocks["current_period"]["values"][entry.natural]
+
+
+@pytest.mark.parametrize("interval", ["1hour", "1day"])
+def test_what_trends_are_computed_from(rows: list[SpanRow], interval: str) -> None:
+    """Whole buckets from the first with a request on; empty ones count 0 or nothing."""
+    asked = [("request_count", "sum"), ("total_cost", "sum"), ("duration", "avg"), ("error_rate", "avg")]
+    metrics = tuple(MetricRef(name, how, name) for name, how in asked)
+    report = trends.trends(replace(base(interval=interval), metrics=metrics))
+    length = timedelta(hours=1) if interval == "1hour" else timedelta(days=1)
+    groups = spans(rows, interval=interval)
+    moment = (END - SPAN).replace(minute=0) + timedelta(hours=1)
+    if interval == "1day":
+        moment = moment.replace(hour=0) + timedelta(days=1)
+    whole = []
+    while moment + length <= END:
+        whole.append(moment)
+        moment += length
+    while (whole[0],) not in groups:
+        whole.pop(0)
+    assert [row["timestamp"] for row in report.blocks["series"]] == whole
+    for row in report.blocks["series"]:
+        members = groups.get((row["timestamp"],), [])
+        for name, how in asked:
+            right = oracle.value(name, how, members, length.total_seconds())
+            assert row[name] == (None if right is None else pytest.approx(float(right), rel=1e-9, abs=1e-6)), name
+    points = [sum(row[name] is not None for row in report.blocks["series"]) for name, _ in asked]
+    assert [row["points"] for row in report.blocks["data"]] == points

@@ -10,6 +10,7 @@ from apps.metrics.api.reports import (
     ModelsView,
     PerformanceView,
     TimeseriesView,
+    TrendsView,
 )
 from apps.metrics.api.series import CatalogView, MetricsView, QueryView, SummaryView
 
@@ -21,6 +22,7 @@ urlpatterns = [
     path("api/v1/performance", PerformanceView.as_view(), name="performance"),
     path("api/v1/metrics/performance", MetricsPerformanceView.as_view(), name="metrics-performance"),
     path("api/v1/metrics/models", ModelsView.as_view(), name="metrics-models"),
+    path("api/v1/metrics/trends", TrendsView.as_view(), name="metrics-trends"),
     # Names of metrics come last: every word above is no metric.
     path("api/v1/metrics/<str:name>", MetricView.as_view(), name="metrics-metric"),
     path("api/v1/metrics/<str:name>/timeseries", TimeseriesView.as_view(), name="metrics-metric-timeseries"),

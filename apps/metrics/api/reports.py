@@ -1,4 +1,4 @@
-"""Performance, models, and one metric. `/metrics/trends` and `/models/compare` have rooms of their own."""
+"""Performance, models, trends, and one metric."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from apps.metrics import params, parse
 from apps.metrics.api import reports_openapi as openapi
 from apps.metrics.api.base import MetricsRead, metadata
 from apps.metrics.api.series import series_names
-from apps.metrics.reports import metric, models, performance
+from apps.metrics.reports import metric, models, performance, trends
 from apps.metrics.runner import answer
 from apps.metrics.versions import version_of
 from apps.orgs.scopes import principal_of, scope_of, single_values
@@ -66,6 +66,24 @@ class ModelsView(MetricsRead):
         return Question(spec, compute, MODELS_NAMES, lambda: version_of(spec))
 
 
+@extend_schema_view(get=extend_schema(**openapi.TRENDS))
+class TrendsView(MetricsRead):
+    """`GET /api/v1/metrics/trends`."""
+
+    def question(self, request: Request, **_: Any) -> Question:
+        check_parameters(request, (*trends.PARAMETERS, fields.NAME))
+        source = single_values(request)
+        scope = scope_of(principal_of(request), source.get("project"))
+        spec, alpha = trends.from_query(source, scope, datetime.now(UTC))
+
+        def compute() -> Mapping[str, Any]:
+            made = trends.trends(spec, alpha)
+            more = {"interval": spec.interval, "timezone": spec.tz, "alpha": alpha, "correction": "holm"}
+            return {"metadata": made.metadata(spec, **more), **made.blocks}
+
+        return Question((spec, alpha), compute, TRENDS_NAMES, lambda: version_of(spec))
+
+
 @extend_schema_view(get=extend_schema(**openapi.METRIC))
 class MetricView(MetricsRead):
     """`GET /api/v1/metrics/{name}`."""
@@ -105,6 +123,7 @@ class TimeseriesView(MetricsRead):
 TIMESERIES_PARAMETERS = tuple(name for name in params.SERIES_PARAMETERS if name != "metrics")
 PERFORMANCE_NAMES = names(openapi.performance_operation("performance"))
 MODELS_NAMES = names(openapi.MODELS)
+TRENDS_NAMES = (*names(openapi.TRENDS), "series.*")
 METRIC_NAMES = (
     *(name for name in names(openapi.METRIC) if not name.endswith("values") and name != "changes_pct"),
     "current_period.values.*",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse
@@ -12,8 +12,9 @@ from apps.common.reads.schemas import COUNT, META, NUMBER, RANGE, TEXT, TIME, UN
 from apps.metrics.api.openapi import FILTERS, SERIES, SOURCES, TAGS
 from apps.metrics.buckets import INTERVALS
 from apps.metrics.catalog import AGGREGATIONS, CATALOGUE
-from apps.metrics.reports import models, performance
+from apps.metrics.reports import models, performance, trends
 from apps.metrics.reports.base import GROUPS, MOST_GROUPS
+from apps.metrics.trend import Method
 
 _TEXT_OR_NULL: dict[str, Any] = {"type": ["string", "null"]}
 _MILLISECONDS: dict[str, Any] = {"type": "number"}
@@ -217,6 +218,98 @@ MODELS: dict[str, Any] = {
             meta=META,
         ),
         _MODELS_EXAMPLE,
+    ),
+}
+
+# -- trends --------------------------------------------------------------------------------------------------------
+
+_TREND_EXAMPLE = {
+    "metric": "duration",
+    "aggregation": "avg",
+    "unit": "ms",
+    "direction": "up",
+    "reason": None,
+    "points": 168,
+    "median": 1210.5,
+    "method": "seasonal_kendall",
+    "cycles": 7,
+    "tau": 0.61,
+    "p_value": 0.0031,
+    "p_adjusted": 0.0062,
+    "variance_inflation": 2.4,
+    "slope_per_day": 31.2,
+    "slope_per_day_low": 12.9,
+    "slope_per_day_high": 48.8,
+    "slope_pct_per_day": 2.5774,
+}
+_TREND = obj(
+    metric=TEXT,
+    aggregation={"type": "string", "enum": list(AGGREGATIONS)},
+    unit=TEXT,
+    direction={"type": "string", "enum": ["up", "down", "flat", "unclear", "not_enough_data"]},
+    reason=_TEXT_OR_NULL,
+    points=COUNT,
+    median=NUMBER,
+    method={"type": ["string", "null"], "enum": [*get_args(Method), None]},
+    cycles={"type": ["integer", "null"]},
+    **dict.fromkeys(
+        (
+            "tau",
+            "p_value",
+            "p_adjusted",
+            "variance_inflation",
+            "slope_per_day",
+            "slope_per_day_low",
+            "slope_per_day_high",
+            "slope_pct_per_day",
+        ),
+        NUMBER,
+    ),
+)
+_TREND_POINT: dict[str, Any] = {
+    "type": "object",
+    "properties": {"timestamp": TIME},
+    "required": ["timestamp"],
+    "additionalProperties": NUMBER,
+}
+TRENDS: dict[str, Any] = {
+    "operation_id": "metrics_trends",
+    "summary": "Which metrics go up or down, by a test of significance",
+    "tags": TAGS,
+    "parameters": [
+        query("metrics", f"1 to {trends.MOST_METRICS} of: {', '.join(CATALOGUE)}", default=",".join(trends.DEFAULT)),
+        query("aggregation", "For all metrics; each one's natural one if not given", enum=AGGREGATIONS),
+        query(
+            "interval",
+            f"Distance of two points, at most {trends.MAX_POINTS} of them; if not given 15min below two days, "
+            "1day from 28 days on, 1hour between",
+            enum=INTERVALS,
+        ),
+        query("granularity", "Another name for interval", enum=INTERVALS),
+        query("alpha", "Level of significance, 0.0001 to 0.5", type=OpenApiTypes.DOUBLE, default=0.05),
+        query("timezone", "IANA name of the zone whose clock buckets follow", default="UTC"),
+        *RANGE,
+        *FILTERS,
+        fields.PARAMETER,
+    ],
+    "responses": _answer(
+        obj(
+            metadata=obj(
+                **_DESCRIBED,
+                interval={"type": "string", "enum": list(INTERVALS)},
+                timezone=TEXT,
+                alpha=_MILLISECONDS,
+                correction={"type": "string", "enum": ["holm"]},
+            ),
+            data=array(_TREND),
+            series=array(_TREND_POINT),
+            meta=META,
+        ),
+        {
+            "metadata": {**DAY, **_TOLD, "interval": "1hour", "timezone": "UTC", "alpha": 0.05, "correction": "holm"},
+            "data": [_TREND_EXAMPLE],
+            "series": [{"timestamp": "2026-11-05T00:00:00Z", "duration": 1190.2}],
+        },
     ),
 }
 
