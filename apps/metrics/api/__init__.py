@@ -13,12 +13,14 @@ from apps.metrics.api.reports import (
     TrendsView,
 )
 from apps.metrics.api.series import CatalogView, MetricsView, QueryView, SummaryView
+from apps.metrics.api.users import UsersView
 
 urlpatterns = [
     path("api/v1/metrics", MetricsView.as_view(), name="metrics"),
     path("api/v1/metrics/query", QueryView.as_view(), name="metrics-query"),
     path("api/v1/metrics/summary", SummaryView.as_view(), name="metrics-summary"),
     path("api/v1/metrics/catalog", CatalogView.as_view(), name="metrics-catalog"),
+    path("api/v1/users", UsersView.as_view(), name="users"),
     path("api/v1/performance", PerformanceView.as_view(), name="performance"),
     path("api/v1/metrics/performance", MetricsPerformanceView.as_view(), name="metrics-performance"),
     path("api/v1/metrics/models", ModelsView.as_view(), name="metrics-models"),
