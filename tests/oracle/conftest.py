@@ -63,7 +63,8 @@ def hub(request: pytest.FixtureRequest, django_db_setup: None, django_db_blocker
                 call_command("refresh", once=True, stdout=StringIO())
 
         def get(path: str, **parameters: Any) -> Any:
-            return parsed(world.get(path, **parameters))
+            headers = {"Authorization": f"Bearer {world.wide_key}"}
+            return parsed(world.client.get(path, parameters, headers=headers))
 
         def post(path: str, body: Any) -> Any:
             return parsed(world.send("POST", path, body))
