@@ -64,6 +64,7 @@ class Env(BaseSettings):
 
     raw_retention_days: int = Field(default=90, ge=1, le=3650)
     content_retention_days: int = Field(default=30, ge=1, le=3650)
+    score_retention_days: int = Field(default=400, ge=1, le=3650)
     columnstore_after_days: int = Field(default=7, ge=0, le=3650)
     rollup_1m_retention_days: int = Field(default=37, ge=1, le=3650)
     rollup_1h_retention_days: int = Field(default=400, ge=1, le=3650)

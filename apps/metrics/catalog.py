@@ -7,13 +7,15 @@ conditions can run in the database. `{seconds}` stands for the length of the buc
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from apps.metrics.components import MEASURES, Measure
 
-Source = Literal["components", "distinct", "percentile"]
-Output = Literal["integer", "number", "rate", "ms", "usd", "text"]
+Source = Literal["components", "distinct", "percentile", "score"]
+Output = Literal["integer", "number", "rate", "ms", "usd", "text", "score"]
 
 AGGREGATIONS: tuple[str, ...] = ("sum", "avg", "min", "max", "count", "stddev", "p50", "p90", "p95", "p99")
 PERCENTILES: dict[str, int] = {"p50": 50, "p90": 90, "p95": 95, "p99": 99}
@@ -35,11 +37,11 @@ class Formula:
     """How one aggregation of one metric is computed.
 
     Args:
-        source: merged components, distinct ids, or a percentile.
+        source: merged components, distinct ids, a percentile, or the table of scores.
         output: how the value is written in answers.
-        sql: for components, the formula over their columns.
+        sql: for components, the formula over their columns; for scores, the aggregate over `x`.
         components: the component columns the formula reads.
-        id: for distinct counts, the id that is counted.
+        id: for distinct counts, the id that is counted; for scores, their name.
         value: for percentiles, the kind of histogram cells ("latency" or "ttft").
         percent: for percentiles, the rank.
     """
@@ -199,6 +201,43 @@ def _distinct() -> list[Metric]:
             ),
         )
     ]
+
+
+SCORE_PREFIX = "score."
+SCORE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
+
+
+@lru_cache(maxsize=1024)
+def score_metric(name: str) -> Metric:
+    """`score.<name>`: every score of this name.
+
+    avg, sum, min, max, stddev (of a sample, n - 1) and percentiles (nearest rank, exact) are over the values of numeric
+    scores and, as 1 and 0, of boolean ones: null where there is none, stddev below two. count counts every score of
+    the name, categorical ones too.
+    """
+    aggregates = {
+        "sum": "sum(x.value)",
+        "avg": "avg(x.value)",
+        "min": "min(x.value)",
+        "max": "max(x.value)",
+        "stddev": "stddev_samp(x.value)",
+        **{
+            percentile: f"percentile_disc({percent / 100}) WITHIN GROUP (ORDER BY x.value)"
+            for percentile, percent in PERCENTILES.items()
+        },
+    }
+    formulas = {how: Formula("score", "score", sql, id=name) for how, sql in aggregates.items()}
+    formulas["count"] = Formula("score", "integer", "count(*)", id=name)
+    description = f"Scores named {name}: numbers as they are, true and false as 1 and 0; count counts categories too."
+    return Metric(f"{SCORE_PREFIX}{name}", "score", description, "avg", formulas)
+
+
+def find(name: str) -> Metric | None:
+    """The metric of this name: one of the catalogue, or a score's."""
+    if name.startswith(SCORE_PREFIX):
+        plain = name.removeprefix(SCORE_PREFIX)
+        return score_metric(plain) if SCORE_NAME.fullmatch(plain) else None
+    return CATALOGUE.get(name)
 
 
 CATALOGUE: dict[str, Metric] = {metric.name: metric for metric in _entries()}

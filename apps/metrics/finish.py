@@ -10,7 +10,7 @@ from typing import Any
 from apps.common.errors import ApiError
 from apps.metrics.buckets import INTERVALS, STEPS
 from apps.metrics.catalog import Output
-from apps.metrics.spec import MAX_ROWS, QuerySpec
+from apps.metrics.spec import MAX_ROWS, MetricRef, QuerySpec
 from apps.metrics.statement import default_sort
 
 # The bucket's number (absent without an interval), then the values of the dimensions.
@@ -39,6 +39,7 @@ OUTPUTS: dict[Output, Callable[[Any], Any]] = {
     "rate": lambda value: round(float(value), 12),
     "usd": _money,
     "text": str,
+    "score": lambda value: round(float(value), 12),
 }
 
 
@@ -69,11 +70,16 @@ def row(spec: QuerySpec, name: Key, values: Row) -> Row:
     for dimension, value in zip(spec.group_by, groups, strict=True):
         made[dimension] = slugs.get(value, str(value)) if dimension == "project" else value
     for ref in spec.metrics:
-        value = values.get(ref.alias)
-        if value is None and ref.alias not in values and ref.formula.source == "distinct":
-            value = 0  # a group in which no span has an id
-        made[ref.alias] = value
+        made[ref.alias] = values[ref.alias] if ref.alias in values else _absent(ref)
     return made
+
+
+def _absent(ref: MetricRef) -> int | None:
+    """A value of a group that only other statements found: no span with an id, no span at all, no score."""
+    source = ref.formula.source
+    if source == "components":
+        return 0 if ref.aggregation in ("sum", "count") or ref.metric == "throughput" else None
+    return 0 if source == "distinct" or (source == "score" and ref.aggregation == "count") else None
 
 
 class TooManyRows(Exception):

@@ -9,7 +9,15 @@ from typing import Any, get_args
 
 from apps.common.reads.reading import bad, check_keys, choice, number
 from apps.metrics.buckets import INTERVALS
-from apps.metrics.catalog import AGGREGATIONS, CATALOGUE, DIMENSION_NAMES, PERCENTILES, Metric
+from apps.metrics.catalog import (
+    AGGREGATIONS,
+    CATALOGUE,
+    DIMENSION_NAMES,
+    PERCENTILES,
+    SCORE_PREFIX,
+    Metric,
+    find,
+)
 from apps.metrics.spec import (
     MAX_FILTERS,
     MAX_GROUPS,
@@ -79,6 +87,12 @@ def interval_of(source: Mapping[str, Any], default: str | None) -> str | None:
 
 
 def metric(name: Any, field: str = "metrics") -> Metric:
+    """A metric of the catalogue, or `score.` and a name of scores."""
+    if isinstance(name, str) and name.startswith(SCORE_PREFIX):
+        entry = find(name)
+        if entry is None:
+            raise bad(field, "After score. stands a name of 1 to 100 letters, digits, _, - and dots.")
+        return entry
     return CATALOGUE[choice(name, tuple(CATALOGUE), field)]
 
 
@@ -90,7 +104,12 @@ def reference(name: Any, aggregation: Any, alias: str | None, field: str = "metr
     if chosen not in entry.formulas:
         known = ", ".join(entry.aggregations)
         raise bad(where, f"{chosen} means nothing for {entry.name}; it has {known}.", known=entry.aggregations)
-    return MetricRef(entry.name, chosen, f"{chosen}_{entry.name}" if alias is None else alias)
+    return MetricRef(entry.name, chosen, default_alias(chosen, entry.name) if alias is None else alias)
+
+
+def default_alias(aggregation: str, name: str) -> str:
+    """`avg_score_relevance` for score.relevance: a word, as every alias is."""
+    return re.sub(r"\W", "_", f"{aggregation}_{name}", flags=re.ASCII)
 
 
 def group_by(names: Iterable[Any]) -> tuple[str, ...]:
@@ -230,6 +249,6 @@ def with_percentiles(references: Iterable[MetricRef]) -> tuple[MetricRef, ...]:
     for name in dict.fromkeys(ref.metric for ref in made):
         for percentile in PERCENTILES:
             alias = f"{name}_{percentile}"
-            if percentile in CATALOGUE[name].formulas and alias not in taken:
+            if percentile in metric(name).formulas and alias not in taken:
                 made.append(MetricRef(name, percentile, alias))
     return tuple(made)

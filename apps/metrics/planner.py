@@ -20,7 +20,7 @@ from apps.metrics.state import Range, RollupState
 # Up to about so many raw spans are sorted for exact percentiles; more are answered from histograms.
 EXACT_SPANS = 30_000
 
-PartKind = Literal["components", "distinct", "percentile", "histogram"]
+PartKind = Literal["components", "distinct", "percentile", "histogram", "score"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,10 @@ def plan(spec: QuerySpec, state: RollupState) -> Plan:
     dirty = state.dirty
     if spec.involves_attribution and state.attribution_dirty:
         dirty = cover.coalesce([*state.dirty, *state.attribution_dirty])
-    parts = tuple(_part(spec, state, key, references, dirty) for key, references in _grouped(spec).items())
+    parts = tuple(
+        _scores(spec, state, references) if key.kind == "score" else _part(spec, state, key, references, dirty)
+        for key, references in _grouped(spec).items()
+    )
     ranges = [span for part in parts for segment in part.segments for span in segment.ranges]
     return Plan(
         spec=spec,
@@ -111,6 +114,10 @@ def _grouped(spec: QuerySpec) -> dict[_Key, tuple[MetricRef, ...]]:
     groups: dict[_Key, tuple[MetricRef, ...]] = {}
     for ref in spec.metrics:
         formula = ref.formula
+        if formula.source == "score":
+            key = _Key("score", "", "", ())
+            groups[key] = (*groups.get(key, ()), ref)
+            continue
         key = _Key(
             "histogram" if formula.source == "percentile" else formula.source,
             formula.id,
@@ -170,6 +177,15 @@ def _part(
     return Part(kind, references, segments, key.id, key.value)
 
 
+def _scores(spec: QuerySpec, state: RollupState, references: tuple[MetricRef, ...]) -> Part:
+    """Scores are read as they are: there are no cells of them."""
+    kept = state.kept_from("score_retention_days")
+    if spec.start < kept:
+        since = kept.strftime("%Y-%m-%dT%H:%M:%SZ")
+        raise ApiError(1204, f"Scores are kept since {since}.", field="start_time", details={"kept_since": since})
+    return Part("score", references, ())
+
+
 def _cheap_in_raw(spec: QuerySpec, state: RollupState) -> bool:
     return spec.start >= state.raw_from and state.raw_estimate is not None and state.raw_estimate <= EXACT_SPANS
 
@@ -208,7 +224,9 @@ def _sources(parts: Sequence[Part]) -> tuple[str, ...]:
     """What `data_source` says, coarse to fine."""
     used = {segment.source for part in parts for segment in part.segments}
     levels = {"raw" if name == RAW else f"rollup_{ROLLUPS[name].level}" for name in used}
-    order = ("rollup_1d", "rollup_1h", "rollup_15m", "rollup_1m", "raw")
+    if any(part.kind == "score" for part in parts):
+        levels.add("scores")
+    order = ("rollup_1d", "rollup_1h", "rollup_15m", "rollup_1m", "raw", "scores")
     return tuple(name for name in order if name in levels)
 
 
@@ -216,6 +234,9 @@ def _fresh_until(spec: QuerySpec, state: RollupState, parts: Sequence[Part], dir
     """Up to when rollups are complete for this question: the finest level's watermark, or the first dirty minute."""
     marks = []
     for part in parts:
+        if part.kind == "score":
+            marks.append(state.now)
+            continue
         for ref in part.references:
             ladder = ladder_for(ref.formula, spec.dimensions)
             marks.append(state.watermark(ladder[-1].name if ladder else "usage_1m"))

@@ -17,6 +17,7 @@ from apps.metrics import finish, percentiles
 from apps.metrics.finish import Key, Row
 from apps.metrics.planner import Part, Plan, plan
 from apps.metrics.rollups import ROLLUPS
+from apps.metrics.scores import compile_scores
 from apps.metrics.spec import MAX_ROWS, QuerySpec
 from apps.metrics.state import read_state
 from apps.metrics.statement import MAX_GROUPS_FETCHED, compile_part
@@ -117,7 +118,7 @@ def _run(cursor: psycopg.Cursor[Any], chosen: Plan) -> _Values:
 
 
 def _run_rows(cursor: psycopg.Cursor[Any], chosen: Plan, part: Part, values: _Values) -> dict[Key, Row]:
-    statement = compile_part(chosen, part)
+    statement = compile_scores(cursor, chosen, part) if part.kind == "score" else compile_part(chosen, part)
     rows = _fetch(cursor, statement.sql, statement.params, chosen.spec)
     values.finished = statement.finished
     if statement.finished:

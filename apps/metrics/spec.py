@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from apps.common.errors import ApiError
 from apps.metrics import buckets
 from apps.metrics.buckets import Buckets
-from apps.metrics.catalog import CATALOGUE, INTERNAL, Formula
+from apps.metrics.catalog import INTERNAL, Formula, find
 from apps.metrics.rollups import TAG_IDS
 from apps.traces.summary import INHERITED
 
@@ -51,7 +51,7 @@ class MetricRef:
 
     @property
     def formula(self) -> Formula:
-        entry = CATALOGUE.get(self.metric) or INTERNAL[self.metric]
+        entry = find(self.metric) or INTERNAL[self.metric]
         return entry.formulas[self.aggregation]
 
 
@@ -135,6 +135,11 @@ class QuerySpec:
     def involves_attribution(self) -> bool:
         """Whether the answer depends on what spans take over from their traces."""
         return bool(self.inherited)
+
+    @property
+    def scored(self) -> bool:
+        """Whether scores are asked for by what they judge, which a span of any day may change."""
+        return bool(self.dimensions - {"project"}) and any(ref.formula.source == "score" for ref in self.metrics)
 
     @property
     def wants_percentiles(self) -> bool:

@@ -87,7 +87,10 @@ def read_state(cursor: psycopg.Cursor[Any], spec: QuerySpec) -> RollupState:
         raw_from=floor if days is None else max(floor, now - timedelta(days=days)),
         now=now,
         raw_estimate=estimate,
-        kept_days={rollup.retention: getattr(settings.HUB, rollup.retention) for rollup in ROLLUPS.values()},
+        kept_days={
+            name: getattr(settings.HUB, name)
+            for name in ("score_retention_days", *(rollup.retention for rollup in ROLLUPS.values()))
+        },
     )
 
 

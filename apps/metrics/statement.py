@@ -6,8 +6,10 @@ once more, and the formulas over that. Raw spans and every kind of cells differ 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import blake2b
 from typing import Any
 
 from apps.metrics.catalog import Output
@@ -22,6 +24,7 @@ from apps.traces.attribution import Resolved, resolved_from
 # Rows of one statement that may be joined, sorted or cut in Python.
 MAX_GROUPS_FETCHED = 200_000
 
+_ALIAS = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,199}")
 _HAVING = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<=", "eq": "="}
 
 
@@ -59,7 +62,7 @@ class Statement:
 
 
 @dataclass(frozen=True, slots=True)
-class _Context:
+class Context:
     """What the text of every segment needs."""
 
     spec: QuerySpec
@@ -111,7 +114,7 @@ def compile_part(plan: Plan, part: Part) -> Statement:
         raise UnscopedQuery("a metrics query without an organization's projects")
     from_raw = any(segment.source == RAW for segment in part.segments)
     resolved = resolved_from(plan.unsettled, spec.inherited) if from_raw and spec.involves_attribution else None
-    context = _Context(spec, Params(), resolved)
+    context = Context(spec, Params(), resolved)
     made = _KINDS[part.kind](context, plan, part)
     if resolved is None or not resolved.ctes:
         return made
@@ -119,7 +122,7 @@ def compile_part(plan: Plan, part: Part) -> Statement:
     return replace(made, sql=f"WITH {resolved.ctes.replace('%s', projects)}\n{made.sql}")
 
 
-def _segment_from(context: _Context, segment: Segment, *, with_tags: bool = True) -> tuple[str, str]:
+def _segment_from(context: Context, segment: Segment, *, with_tags: bool = True) -> tuple[str, str]:
     """FROM and WHERE of a segment; the WHERE begins with the tenant.
 
     Args:
@@ -152,35 +155,39 @@ def _segment_from(context: _Context, segment: Segment, *, with_tags: bool = True
     return source, " AND ".join(where)
 
 
-def _condition(context: _Context, item: Filter, raw: bool) -> str:
-    """One filter; NULL is a value like any other, so `ne` and `not_in` keep it."""
-    column = context.dimension(item.field, raw)
+def _condition(context: Context, item: Filter, raw: bool) -> str:
+    return condition(context.params, context.dimension(item.field, raw), item)
+
+
+def condition(params: Params, column: str, item: Filter) -> str:
+    """One filter on this expression; NULL is a value like any other, so `ne` and `not_in` keep it."""
     texts = [value for value in item.values if value is not None]
     if item.op == "prefix":
-        return f"starts_with({column}, {context.params.bind(texts[0], 'text')})"
+        return f"starts_with({column}, {params.bind(texts[0], 'text')})"
     null = None in item.values
     if item.op in ("eq", "in"):
         choices = [f"{column} IS NULL"] if null else []
         if texts:
-            choices.append(_one_of(context, column, texts))
+            choices.append(_one_of(params, column, texts))
         return f"({' OR '.join(choices)})"
     conditions = [f"{column} IS NOT NULL"] if null else []
     if texts:
-        conditions.append(f"({_one_of(context, column, texts)}) IS NOT TRUE")
+        conditions.append(f"({_one_of(params, column, texts)}) IS NOT TRUE")
     return " AND ".join(conditions)
 
 
-def _one_of(context: _Context, column: str, texts: Sequence[str]) -> str:
+def _one_of(params: Params, column: str, texts: Sequence[str]) -> str:
     if len(texts) == 1:
-        return f"{column} = {context.params.bind(texts[0], 'text')}"
-    return f"{column} = ANY({context.params.bind(list(texts), 'text[]')})"
+        return f"{column} = {params.bind(texts[0], 'text')}"
+    return f"{column} = ANY({params.bind(list(texts), 'text[]')})"
 
 
-def _grouping(keys: Sequence[str]) -> str:
+def grouping(keys: Sequence[str]) -> str:
+    """GROUP BY the first columns, which these are."""
     return f" GROUP BY {', '.join(str(i + 1) for i in range(len(keys)))}" if keys else ""
 
 
-def _selects(context: _Context, part: Part, values: dict[bool, Sequence[str]], group: bool = True) -> list[str]:
+def _selects(context: Context, part: Part, values: dict[bool, Sequence[str]], group: bool = True) -> list[str]:
     """The text of every segment; `values` maps raw or not to what is selected beside the keys."""
     made = []
     for segment in part.segments:
@@ -190,12 +197,12 @@ def _selects(context: _Context, part: Part, values: dict[bool, Sequence[str]], g
             made.append(_raw_by_tag(context, part, segment))
             continue
         source, where = _segment_from(context, segment)
-        grouping = _grouping(keys) if group else ""
-        made.append(f"SELECT {', '.join([*keys, *values[raw]])} FROM {source} WHERE {where}{grouping}")
+        tail = grouping(keys) if group else ""
+        made.append(f"SELECT {', '.join([*keys, *values[raw]])} FROM {source} WHERE {where}{tail}")
     return made
 
 
-def _raw_by_tag(context: _Context, part: Part, segment: Segment) -> str:
+def _raw_by_tag(context: Context, part: Part, segment: Segment) -> str:
     """Raw spans by their list of tags, then by each tag: there are far fewer lists than spans."""
     if context.resolved is None:
         raise TypeError("tags are read through the trace")
@@ -206,13 +213,13 @@ def _raw_by_tag(context: _Context, part: Part, segment: Segment) -> str:
     declared = [COMPONENTS[name] for name in part.components]
     held = [f"{item.raw} AS {item.name}" for item in declared]
     source, where = _segment_from(context, segment, with_tags=False)
-    lists = f"SELECT {', '.join([*keys, *held])} FROM {source} WHERE {where}{_grouping(keys)}"
+    lists = f"SELECT {', '.join([*keys, *held])} FROM {source} WHERE {where}{grouping(keys)}"
     outer = [f"l.{name}" if name in shared else f"x.{name}" for name in context.key_names]
     merged = [f"{item.merged('l')} AS {item.name}" for item in declared]
     conditions = " AND ".join(_condition(context, item, True) for item in spec.filters if item.field in TAG_IDS)
     return (
         f"SELECT {', '.join([*outer, *merged])} FROM ({lists}) l CROSS JOIN LATERAL {each_tag('l.tags')} x"
-        f"{' WHERE ' if conditions else ''}{conditions}{_grouping(outer)}"
+        f"{' WHERE ' if conditions else ''}{conditions}{grouping(outer)}"
     )
 
 
@@ -220,7 +227,7 @@ def _union(selects: Sequence[str]) -> str:
     return "\n  UNION ALL\n  ".join(selects)
 
 
-def _components(context: _Context, plan: Plan, part: Part) -> Statement:
+def _components(context: Context, plan: Plan, part: Part) -> Statement:
     spec = context.spec
     declared = [COMPONENTS[name] for name in part.components]
     values: dict[bool, Sequence[str]] = {
@@ -232,10 +239,10 @@ def _components(context: _Context, plan: Plan, part: Part) -> Statement:
     inner = _union(selects)
     if len(selects) > 1 or not names:
         merged = ", ".join([*names, *(f"{_zero(item.name, item.merged('u'))} AS {item.name}" for item in declared)])
-        inner = f"SELECT {merged} FROM (\n  {inner}\n) u{_grouping(names)}"
+        inner = f"SELECT {merged} FROM (\n  {inner}\n) u{grouping(names)}"
     formulas = []
     for ref in part.references:
-        formulas.append(f"{_formula(context, ref.formula.sql)} AS {_quoted(ref.alias)}")
+        formulas.append(f"{_formula(context, ref.formula.sql)} AS {quoted(ref.alias)}")
     alone = len(plan.parts) == 1 and spec.compare_to is None and spec.fill == "none"
     tail = _tail(context, part) if alone else f" LIMIT {MAX_GROUPS_FETCHED + 1}"
     body = f"SELECT {', '.join([*names, *formulas])} FROM (\n{inner}\n) g"
@@ -252,7 +259,7 @@ def _zero(name: str, sql: str) -> str:
     return f"coalesce({sql}, 0)" if counted else sql
 
 
-def _formula(context: _Context, sql: str) -> str:
+def _formula(context: Context, sql: str) -> str:
     if "{seconds}" not in sql:
         return sql
     spec = context.spec
@@ -268,10 +275,12 @@ def _formula(context: _Context, sql: str) -> str:
     return sql.replace("{seconds}", seconds)
 
 
-def _quoted(name: str) -> str:
-    """An alias as an identifier: it is a word by the rules of the door, checked again here."""
-    if not name.isidentifier() or not name.isascii():
-        raise ValueError("an alias that is not a word")
+def quoted(name: str) -> str:
+    """An alias as an identifier: it is a word or the name of a score by the rules of the door, checked again here."""
+    if not _ALIAS.fullmatch(name):
+        raise ValueError("an alias that is neither a word nor the name of a score")
+    if not name.isidentifier() or len(name) > 63:  # PostgreSQL would cut it, and two might become one
+        return f'"={blake2b(name.encode(), digest_size=12).hexdigest()}"'
     # Statements have columns of their own; a sign keeps an alias of the same name apart.
     return f'"={name}"' if name in ("bucket", "total_rows") else f'"{name}"'
 
@@ -279,11 +288,11 @@ def _quoted(name: str) -> str:
 def _as_answered(alias: str, output: Output) -> str:
     """A value rounded as the answer shows it, so that a condition on a value that was seen holds for it."""
     if output in ("integer", "text"):
-        return _quoted(alias)
-    return f"round({_quoted(alias)}::numeric, {12 if output in ('usd', 'rate') else 6})"
+        return quoted(alias)
+    return f"round({quoted(alias)}::numeric, {12 if output in ('usd', 'rate', 'score') else 6})"
 
 
-def _tail(context: _Context, part: Part) -> str:
+def _tail(context: Context, part: Part) -> str:
     """HAVING, ORDER BY and LIMIT over the finished rows."""
     spec = context.spec
     text = ""
@@ -313,22 +322,22 @@ def default_sort(spec: QuerySpec) -> tuple[Sort, ...]:
 
 
 def _order(item: Sort) -> str:
-    name = "bucket" if item.name == "timestamp" else _quoted(item.name)
+    name = "bucket" if item.name == "timestamp" else quoted(item.name)
     return f"{name} {'DESC' if item.descending else 'ASC'} NULLS LAST"
 
 
-def _distinct(context: _Context, plan: Plan, part: Part) -> Statement:
+def _distinct(context: Context, plan: Plan, part: Part) -> Statement:
     """Ids from every segment, counted last; NULL is not counted. Hashing beats the sort of count(DISTINCT)."""
     values: dict[bool, Sequence[str]] = {raw: [f"{context.dimension(part.id, raw)} AS id"] for raw in (True, False)}
     names = context.key_names
     columns = tuple(ref.alias for ref in part.references)
     ids = f"SELECT DISTINCT {', '.join([*names, 'id'])} FROM (\n  {_union(_selects(context, part, values, False))}\n) u"
-    counted = ", ".join([*names, *(f"count(id) AS {_quoted(name)}" for name in columns)])
-    sql = f"SELECT {counted} FROM (\n{ids}\n) d{_grouping(names)} LIMIT {MAX_GROUPS_FETCHED + 1}"
+    counted = ", ".join([*names, *(f"count(id) AS {quoted(name)}" for name in columns)])
+    sql = f"SELECT {counted} FROM (\n{ids}\n) d{grouping(names)} LIMIT {MAX_GROUPS_FETCHED + 1}"
     return Statement(sql, context.params.values, columns)
 
 
-def _percentile(context: _Context, plan: Plan, part: Part) -> Statement:
+def _percentile(context: Context, plan: Plan, part: Part) -> Statement:
     """Nearest-rank percentiles, exact, in one pass over raw spans."""
     ranks = [ref.formula.percent / 100 for ref in part.references]
     bound = context.params.bind(ranks, "double precision[]")
@@ -337,15 +346,15 @@ def _percentile(context: _Context, plan: Plan, part: Part) -> Statement:
     keys = context.keys(raw=True)
     # As in histograms, a group in which no span has the value is no group of this part.
     where += f" AND s.{part.value} IS NOT NULL"
-    select = f"SELECT {', '.join([*keys, ranked])} FROM {source} WHERE {where}{_grouping(keys)}"
+    select = f"SELECT {', '.join([*keys, ranked])} FROM {source} WHERE {where}{grouping(keys)}"
     names = context.key_names
     columns = tuple(ref.alias for ref in part.references)
-    picked = [f"ranks[{i + 1}]::double precision / 1000 AS {_quoted(name)}" for i, name in enumerate(columns)]
+    picked = [f"ranks[{i + 1}]::double precision / 1000 AS {quoted(name)}" for i, name in enumerate(columns)]
     sql = f"SELECT {', '.join([*names, *picked])} FROM (\n  {select}\n) u LIMIT {MAX_GROUPS_FETCHED + 1}"
     return Statement(sql, context.params.values, columns)
 
 
-def _histogram(context: _Context, plan: Plan, part: Part) -> Statement:
+def _histogram(context: Context, plan: Plan, part: Part) -> Statement:
     """Bins and counts of every cell; raw spans are binned on the way. Python merges them."""
     keys = context.key_names
     selects = []
@@ -359,15 +368,15 @@ def _histogram(context: _Context, plan: Plan, part: Part) -> Statement:
         column = f"s.{part.value}"
         inner = [*names, f"{bin_sql(column)} AS bin", "count(*) AS n"]
         where += f" AND {column} IS NOT NULL"
-        grouped = f"SELECT {', '.join(inner)} FROM {source} WHERE {where}{_grouping(inner[:-1])}"
+        grouped = f"SELECT {', '.join(inner)} FROM {source} WHERE {where}{grouping(inner[:-1])}"
         outer = [*keys, "array_agg(bin) AS bins", "array_agg(n) AS counts"]
         # Without keys there would be a row even of nothing, its arrays NULL.
-        selects.append(f"SELECT {', '.join(outer)} FROM ({grouped}) b{_grouping(keys)} HAVING count(*) > 0")
+        selects.append(f"SELECT {', '.join(outer)} FROM ({grouped}) b{grouping(keys)} HAVING count(*) > 0")
     columns = tuple(ref.alias for ref in part.references)
     return Statement(_union(selects), context.params.values, columns)
 
 
-_KINDS: dict[PartKind, Callable[[_Context, Plan, Part], Statement]] = {
+_KINDS: dict[PartKind, Callable[[Context, Plan, Part], Statement]] = {
     "components": _components,
     "distinct": _distinct,
     "percentile": _percentile,

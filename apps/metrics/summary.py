@@ -151,7 +151,7 @@ def _quality(now: Row, errors: list[Row]) -> dict[str, Any]:
 
 def sources(answers: tuple[Answer, ...]) -> Mapping[str, Any]:
     """The metadata of several answers, and of what they are compared with, as one."""
-    order = ("rollup_1d", "rollup_1h", "rollup_15m", "rollup_1m", "raw")
+    order = ("rollup_1d", "rollup_1h", "rollup_15m", "rollup_1m", "raw", "scores")
     plans = [plan for made in answers for plan in (made.plan, made.before) if plan is not None]
     used = {name for plan in plans for name in plan.sources}
     fresh = [plan.fresh_until for plan in plans]

@@ -43,7 +43,7 @@ def version_of(spec: QuerySpec, *, summary: bool = False, before: timedelta | No
     ranges = [(spec.start, spec.end)]
     if back is not None:
         ranges.append((spec.start - back, spec.end - back))
-    everything = summary or spec.involves_attribution
+    everything = summary or spec.involves_attribution or spec.scored
     days = [ALWAYS] if everything else [days_of(start, end) for start, end in ranges]
     counters, kept_days, floor = counted(spec.project_ids, days)
     return (*counters, _edge(min(start for start, _ in ranges), kept_days, floor))

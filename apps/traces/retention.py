@@ -20,6 +20,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import errors
 
 from apps.traces import schema, storage
+from apps.traces.scores_retention import expire_scores
 from apps.traces.sessions.fold import remake_sessions
 from apps.traces.tiers import Tier
 
@@ -37,10 +38,11 @@ class Expired:
     postponed: list[str] = field(default_factory=list)
     rows: int = 0
     traces: int = 0
+    scores: int = 0
 
 
 def drop_expired(now: datetime | None = None, *, connection: BaseDatabaseWrapper | None = None) -> Expired:
-    """Remove spans, content and the rows of traces and conversations that are past their retention.
+    """Remove spans, content, scores and the rows of traces and conversations that are past their retention.
 
     One process at a time does so; a second one returns at once.
     """
@@ -59,6 +61,7 @@ def drop_expired(now: datetime | None = None, *, connection: BaseDatabaseWrapper
                 report.rows += _delete_project(database, tier, table, project, floor)
         report.traces = _delete_traces(database, storage.raw_floor(moment))
         _shorten_sessions(database, storage.raw_floor(moment))
+        report.scores = expire_scores(database, moment)
     return report
 
 

@@ -340,7 +340,7 @@ def test_the_catalogue_lists_every_metric(world: World) -> None:
     assert "p95" in entries["duration"]["aggregations"]
     assert entries["total_cost"]["unit"] == "usd"
     assert {"name": "1min", "max_range_days": 6} in body["intervals"]
-    assert body["limits"] == {"metrics": 20, "group_by": 5, "buckets": 10000, "rows": 10000}
+    assert body["limits"] == {"metrics": 20, "group_by": 5, "buckets": 10000, "rows": 10000, "scores": 200}
 
 
 def test_an_answer_that_is_too_long_names_an_interval_that_fits(world: World) -> None:

@@ -35,6 +35,12 @@ PARAMETER = OpenApiParameter(
 )
 
 
+class Key(str):
+    """A known name that is one key of a row, dots and all: `score.relevance`."""
+
+    __slots__ = ()
+
+
 @dataclass(slots=True)
 class Node:
     """What is kept of an object: some of its fields, or all of it."""
@@ -86,7 +92,10 @@ def requested(query: Any, known: Iterable[str]) -> Node | None:
 
 def _steps(path: str, known: tuple[str, ...]) -> list[str]:
     """The steps of a known path; the key under a `*` is one step, whatever dots it has."""
-    if any(name == path or name.startswith(f"{path}.") for name in known) and ANY not in path.split("."):
+    if any(name == path and isinstance(name, Key) for name in known):
+        return [path]
+    dotted = [name for name in known if not isinstance(name, Key)]
+    if any(name == path or name.startswith(f"{path}.") for name in dotted) and ANY not in path.split("."):
         return path.split(".")
     for name in known:
         above, key = name.removesuffix(ANY), path.removeprefix(name.removesuffix(ANY))

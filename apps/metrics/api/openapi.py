@@ -11,13 +11,15 @@ from apps.common.reads import fields
 from apps.common.reads.schemas import COUNT, META, NUMBER, RANGE, TEXT, TIME, UNTOUCHED, array, nullable, obj, query
 from apps.metrics.api import samples
 from apps.metrics.buckets import INTERVALS
-from apps.metrics.catalog import AGGREGATIONS, CATALOGUE, DIMENSION_NAMES
+from apps.metrics.catalog import AGGREGATIONS, CATALOGUE, DIMENSION_NAMES, SCORE_NAME
 from apps.metrics.params import FILTER_PARAMETERS
 from apps.metrics.spec import MAX_GROUPS, MAX_METRICS, MAX_ROWS
 
 TAGS = ["metrics"]
 SOURCES: dict[str, dict[str, Any]] = {
-    "data_source": array({"type": "string", "enum": ["rollup_1d", "rollup_1h", "rollup_15m", "rollup_1m", "raw"]}),
+    "data_source": array(
+        {"type": "string", "enum": ["rollup_1d", "rollup_1h", "rollup_15m", "rollup_1m", "raw", "scores"]}
+    ),
     "fresh_until": nullable(TIME),
     "percentile_error": {"type": "number", "description": "0 where exact, else the guaranteed relative error"},
 }
@@ -65,6 +67,10 @@ _SERIES_EXAMPLE = {
     ],
     "meta": {"request_id": "req_01jd", "cached": False, "computed_at": "2026-11-06T00:00:04Z"},
 }
+METRIC_NAME: dict[str, Any] = {
+    "type": "string",
+    "anyOf": [{"enum": list(CATALOGUE)}, {"pattern": rf"^score\.{SCORE_NAME.pattern}$"}],
+}
 SERIES: dict[str, Any] = {
     "operation_id": "metrics_series",
     "summary": "Metrics over time",
@@ -72,7 +78,7 @@ SERIES: dict[str, Any] = {
     "parameters": [
         query(
             "metrics",
-            f"1 to {MAX_METRICS} of: {', '.join(CATALOGUE)}",
+            f"1 to {MAX_METRICS} of: {', '.join(CATALOGUE)}, and score.<name> for scores",
             required=True,
             # Swagger fills it in, so that one click asks something.
             examples=[OpenApiExample("requests and cost", value="request_count,total_cost")],
@@ -113,7 +119,7 @@ _BODY: dict[str, Any] = {
                 "type": "object",
                 "required": ["metric"],
                 "properties": {
-                    "metric": {"type": "string", "enum": list(CATALOGUE)},
+                    "metric": METRIC_NAME,
                     "aggregation": {"type": "string", "enum": list(AGGREGATIONS)},
                     "alias": {"type": "string", "description": "{aggregation}_{metric} if not given"},
                 },
@@ -253,9 +259,9 @@ SUMMARY: dict[str, Any] = {
 }
 CATALOG: dict[str, Any] = {
     "operation_id": "metrics_catalog",
-    "summary": "Every metric with its unit, aggregations and dimensions",
+    "summary": "Every metric with its unit, aggregations and dimensions, and the scores there are",
     "tags": TAGS,
-    "parameters": [fields.PARAMETER],
+    "parameters": [RANGE[2], fields.PARAMETER],
     "responses": {
         200: OpenApiResponse(
             obj(
@@ -271,7 +277,7 @@ CATALOG: dict[str, Any] = {
                 ),
                 intervals=array(obj(name=TEXT, max_range_days=COUNT)),
                 percentiles=array(TEXT),
-                limits=obj(metrics=COUNT, group_by=COUNT, buckets=COUNT, rows=COUNT),
+                limits=obj(metrics=COUNT, group_by=COUNT, buckets=COUNT, rows=COUNT, scores=COUNT),
                 meta=META,
             ),
             examples=[OpenApiExample("catalog", samples.CATALOG)],

@@ -91,6 +91,6 @@ CATALOG: dict[str, Any] = {
     ],
     "intervals": [{"name": "1hour", "max_range_days": 366}],
     "percentiles": ["p50", "p90", "p95", "p99"],
-    "limits": {"metrics": 20, "group_by": 5, "buckets": 10000, "rows": 10000},
+    "limits": {"metrics": 20, "group_by": 5, "buckets": 10000, "rows": 10000, "scores": 200},
     "meta": META,
 }

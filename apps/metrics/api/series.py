@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,16 +16,21 @@ from apps.common.parameters import check_parameters
 from apps.common.reads import fields
 from apps.common.reads.reading import bad
 from apps.common.reads.schemas import names
+from apps.common.reads.snapshot import snapshot
 from apps.metrics import params, parse
 from apps.metrics.api import openapi
 from apps.metrics.api.base import MetricsRead, metadata
-from apps.metrics.catalog import CATALOGUE, DIMENSION_NAMES, PERCENTILES
+from apps.metrics.catalog import CATALOGUE, DIMENSION_NAMES, PERCENTILES, SCORE_NAME, score_metric
 from apps.metrics.runner import answer
 from apps.metrics.spec import MAX_BUCKETS, MAX_GROUPS, MAX_METRICS, MAX_RANGE, MAX_ROWS, QuerySpec
 from apps.metrics.summary import sources, summarize
 from apps.metrics.versions import version_of
 from apps.orgs.scopes import Scope, principal_of, scope_of, single_values
 from apps.orgs.views import Question
+from apps.traces.scores import score_names
+
+# How many names of scores the catalogue lists.
+MAX_SCORES = 200
 
 
 def series_names(spec: QuerySpec) -> tuple[str, ...]:
@@ -35,7 +40,7 @@ def series_names(spec: QuerySpec) -> tuple[str, ...]:
         columns.append(ref.alias)
     if spec.compare_to is not None:
         columns += [name for ref in spec.metrics for name in (f"previous_{ref.alias}", f"{ref.alias}_change_pct")]
-    return tuple(columns)
+    return tuple(fields.Key(name) for name in columns)
 
 
 @extend_schema_view(get=extend_schema(**openapi.SERIES))
@@ -126,13 +131,22 @@ class CatalogView(MetricsRead):
     """`GET /api/v1/metrics/catalog`."""
 
     def question(self, request: Request, **_: Any) -> Question:
-        check_parameters(request, (fields.NAME,))
-        # Made from the code alone, whose fingerprint every ETag holds.
-        return Question((), catalog, CATALOG_NAMES, lambda: ())
+        check_parameters(request, ("project", fields.NAME))
+        scope = scope_of(principal_of(request), single_values(request).get("project"))
+        projects = tuple(sorted(scope.projects.values()))
+        # All else is made from the code, whose fingerprint every ETag holds.
+        return Question(projects, lambda: catalog(seen_scores(projects)), CATALOG_NAMES, lambda: seen_scores(projects))
 
 
-def catalog() -> dict[str, Any]:
-    """The catalogue as the API shows it."""
+def seen_scores(project_ids: Sequence[int]) -> tuple[str, ...]:
+    """The names of these projects' scores that can be asked for as metrics, at most MAX_SCORES."""
+    with snapshot() as cursor:
+        names_ = score_names(cursor, project_ids, MAX_SCORES)
+    return tuple(name for name in names_ if SCORE_NAME.fullmatch(name))
+
+
+def catalog(scores: Sequence[str] = ()) -> dict[str, Any]:
+    """The catalogue as the API shows it, with the scores of these names."""
     return {
         "data": [
             {
@@ -143,13 +157,19 @@ def catalog() -> dict[str, Any]:
                 "default_aggregation": entry.natural,
                 "dimensions": list(DIMENSION_NAMES),
             }
-            for entry in CATALOGUE.values()
+            for entry in (*CATALOGUE.values(), *(score_metric(name) for name in scores))
         ],
         "intervals": [
             {"name": name, "max_range_days": longest.days} for name, longest in MAX_RANGE.items() if name is not None
         ],
         "percentiles": list(PERCENTILES),
-        "limits": {"metrics": MAX_METRICS, "group_by": MAX_GROUPS, "buckets": MAX_BUCKETS, "rows": MAX_ROWS},
+        "limits": {
+            "metrics": MAX_METRICS,
+            "group_by": MAX_GROUPS,
+            "buckets": MAX_BUCKETS,
+            "rows": MAX_ROWS,
+            "scores": MAX_SCORES,
+        },
     }
 
 

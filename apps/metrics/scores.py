@@ -1,0 +1,134 @@
+"""`score.<name>`: from a part of a plan to SQL over the table of scores.
+
+A score counts at its own time. Its dimensions are those of what it judges: of a span, with what that takes over from
+its trace; of a trace, where the provider, model, kind and status are what its billable spans agree on; of a session,
+the session alone. What was written since the last refresh is seen: traces are read as they are now.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+
+from apps.metrics.planner import Part, Plan
+from apps.metrics.statement import (
+    MAX_GROUPS_FETCHED,
+    Context,
+    Params,
+    Statement,
+    UnscopedQuery,
+    condition,
+    grouping,
+    quoted,
+)
+from apps.traces.attribution import DEFAULT_ENVIRONMENT
+from apps.traces.current import Source, current_traces
+
+_JOIN = "{0}.project_id = x.project_id AND {0}.trace_id = x.trace_id AND x.session_id IS NULL"
+# Dimensions for which a trace has to be looked at span by span.
+_AGREED = ("kind", "status")
+_AGREEMENT = ", ".join(f"CASE WHEN min(s.{name}) = max(s.{name}) THEN min(s.{name}) END AS {name}" for name in _AGREED)
+
+
+def compile_scores(cursor: psycopg.Cursor[Any], plan: Plan, part: Part) -> Statement:
+    """The statement of a part of scores.
+
+    Args:
+        cursor: in the snapshot of the answer, to see what was written since the last refresh.
+
+    Raises:
+        UnscopedQuery: the question names no organization or no project.
+    """
+    spec = plan.spec
+    if not spec.organization_id or not spec.project_ids:
+        raise UnscopedQuery("a question about scores without an organization's projects")
+    judged = spec.dimensions - {"project"}
+    source = current_traces(cursor, spec.project_ids) if judged else None
+    params = Params(dict(source.parameters) if source is not None else {})
+    context = Context(spec, params, None)
+    expressions = _dimensions(source)
+    keys = [f"{context.bucket('x.timestamp')} AS bucket"] if spec.interval else []
+    keys += [f"{expressions[name]} AS {name}" for name in spec.group_by]
+    values = [
+        f"{_aggregate(params, part, ref.formula.sql, ref.formula.id)} AS {quoted(ref.alias)}" for ref in part.references
+    ]
+    where = [
+        f"x.project_id = ANY({params.bind(list(spec.project_ids), 'integer[]')})",
+        f"x.name = ANY({params.bind(_names(part), 'text[]')})",
+        f"x.timestamp >= {params.bind(spec.start, 'timestamptz')}",
+        f"x.timestamp < {params.bind(spec.end, 'timestamptz')}",
+        *(condition(params, expressions[item.field], item) for item in spec.filters),
+    ]
+    head = f"WITH {source.ctes}\n" if source is not None and source.dirty else ""
+    sql = (
+        f"{head}SELECT {', '.join([*keys, *values])} FROM score x{_joins(judged, source)}"
+        f" WHERE {' AND '.join(where)}{grouping(keys)} LIMIT {MAX_GROUPS_FETCHED + 1}"
+    )
+    return Statement(sql, params.values, tuple(ref.alias for ref in part.references))
+
+
+def _names(part: Part) -> list[str]:
+    return sorted({ref.formula.id for ref in part.references})
+
+
+def _aggregate(params: Params, part: Part, sql: str, name: str) -> str:
+    if len(_names(part)) == 1:
+        return sql
+    return f"{sql} FILTER (WHERE x.name = {params.bind(name, 'text')})"
+
+
+def _of_trace(column: str, source: Source | None) -> str:
+    """A trace's column as it is now: computed where the trace was touched since the last refresh."""
+    if source is None or not source.dirty:
+        return f"t.{column}"
+    return f"CASE WHEN d.trace_id IS NULL THEN t.{column} ELSE d.{column} END"
+
+
+def _dimensions(source: Source | None) -> dict[str, str]:
+    """The expression of every dimension over a score `x`, its trace, its span `s` and what its spans agree on, `b`."""
+
+    def only(column: str) -> str:
+        array = _of_trace(column, source)
+        return f"CASE WHEN cardinality({array}) = 1 THEN ({array})[1] END"
+
+    def of_span(name: str, otherwise: str) -> str:
+        return f"CASE WHEN x.span_id IS NOT NULL THEN s.{name} ELSE {otherwise} END"
+
+    inherited = {name: _of_trace(name, source) for name in ("user_id", "session_id", "environment", "team")}
+    return {
+        "project": "x.project_id",
+        "user_id": f"coalesce(s.user_id, {inherited['user_id']})",
+        "session_id": f"coalesce(x.session_id, s.session_id, {inherited['session_id']})",
+        "environment": (f"coalesce(x.environment, s.environment, {inherited['environment']}, '{DEFAULT_ENVIRONMENT}')"),
+        "team": f"coalesce(s.team, {inherited['team']})",
+        "provider": of_span("provider", only("providers")),
+        "model": of_span("model", only("models")),
+        "name": of_span("name", _of_trace("root_name", source)),
+        **{name: of_span(name, f"b.{name}") for name in _AGREED},
+    }
+
+
+def _joins(judged: frozenset[str], source: Source | None) -> str:
+    if not judged:
+        return ""
+    same = _JOIN.format("t")
+    made = f" LEFT JOIN trace t ON {same}"
+    if source is not None and source.dirty:
+        made += f" LEFT JOIN current_dirty d ON {_JOIN.format('d')}"
+    first, last = _of_trace("first_start", source), _of_trace("last_start", source)
+    # As in apps.traces.summary.spans_of: the identity index, and its partitions by the trace's bounds.
+    spans = (
+        "s.trace_id = x.trace_id AND s.project_id + 0 = x.project_id"
+        f" AND s.start_time >= {first} AND s.start_time <= {last}"
+    )
+    made += (
+        f" LEFT JOIN LATERAL (SELECT s.* FROM span s WHERE {spans} AND s.span_id = x.span_id"
+        " ORDER BY s.start_time LIMIT 1) s ON true"
+    )
+    if not judged.isdisjoint(_AGREED):
+        made += (
+            f" LEFT JOIN LATERAL (SELECT {_AGREEMENT} FROM span s WHERE {spans} AND s.billable"
+            " AND x.span_id IS NULL AND x.session_id IS NULL) b ON true"
+        )
+    return made
