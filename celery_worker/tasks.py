@@ -11,7 +11,7 @@ from apps.ingest import dead_letters
 from apps.metrics.refresh import refresh_live
 from apps.metrics.retention import expire_cells
 from apps.orgs import sessions, tokens
-from apps.traces import retention, storage
+from apps.traces import deletion, retention, storage
 from apps.traces.search.index import index_texts
 
 
@@ -36,6 +36,11 @@ def drop_expired() -> None:
     retention.compress(datetime.now(UTC))
     expire_cells(datetime.now(UTC))
     dead_letters.expire(retention_days=settings.HUB.raw_retention_days)
+
+
+@shared_task
+def sweep_deleted() -> None:
+    deletion.sweep()
 
 
 @shared_task

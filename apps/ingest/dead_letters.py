@@ -8,13 +8,14 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import orjson
-from django.db import DatabaseError, InterfaceError, transaction
+from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.utils import timezone
 
 from apps.ingest.clean import Cleaner, cut_bytes
 from apps.ingest.models import DeadLetter
 from apps.ingest.raw import Drop, Origin, RawEvent, RawSpan
 from apps.ingest.work import ProjectSettings, Rules
+from apps.traces.tombstones import buried
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +31,8 @@ def keep(project: ProjectSettings, dropped: Sequence[tuple[RawSpan, Drop]], rule
     """
     letters = [_letter(project, raw, drop, rules, source) for raw, drop in dropped[:MAX_PER_BATCH]]
     try:
+        dead = buried(connection, {(project.id, letter.trace_id) for letter in letters})
+        letters = [letter for letter in letters if (project.id, letter.trace_id) not in dead]
         with transaction.atomic():
             DeadLetter.objects.bulk_create(letters)
     except (DatabaseError, InterfaceError):
@@ -163,3 +166,19 @@ def pending(ids: Iterable[int] | None = None) -> list[DeadLetter]:
     """Dead letters that can be driven again: whole, and not driven yet; all of them, or those of these ids."""
     letters = DeadLetter.objects.filter(truncated=False, redriven_at__isnull=True).order_by("project_id", "pk")
     return list(letters if ids is None else letters.filter(pk__in=list(ids)))
+
+
+def delete_of_traces(cursor: Any, project_id: int, trace_ids: Sequence[str]) -> dict[str, int]:
+    """Delete what was refused of traces that are deleted."""
+    gone = DeadLetter.objects.filter(project_id=project_id, trace_id__in=[one[:256] for one in trace_ids]).delete()[0]
+    return {"dead_letters": gone}
+
+
+def delete_of_user(cursor: Any, project_id: int, user_id: str, floor: datetime) -> dict[str, int]:
+    """Delete letters that hold the user's id as a text of its own, under whatever name a convention gives it.
+
+    A letter in which the same text means something else goes too: it was refused, and a trace of the user would stay.
+    """
+    quoted = orjson.dumps(user_id).decode()
+    letters = DeadLetter.objects.filter(project_id=project_id, payload__contains=quoted)
+    return {"dead_letters": letters.delete()[0]}

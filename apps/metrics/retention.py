@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
-from apps.metrics import compile_timescale
+from apps.metrics import compile_timescale, ledger
 from apps.metrics.ranges import Ranges, minute_of, minutes_in, moment_of
 from apps.metrics.rollups import ROLLUPS, Rollup
 from apps.traces.storage import project_floors, raw_floor
@@ -136,3 +136,22 @@ def _expire(rollup: Rollup, floor: datetime, most: int, *, aggregates: bool) -> 
         with connection.cursor() as cursor:
             return compile_timescale.drop_chunks(cursor, rollup.name, floor)
     return _expire_table(rollup, floor, most)
+
+
+def forget_user(cursor: CursorWrapper, project_id: int, user_id: str, floor: datetime) -> dict[str, int]:
+    """Delete what frozen cells hold of a user; cells that a refresh still reaches are corrected by it.
+
+    Args:
+        floor: from here on raw spans are whole.
+    """
+    gone = 0
+    for rollup in ROLLUPS.values():
+        if "user_id" in rollup.ids:
+            cursor.execute(
+                f"DELETE FROM {rollup.name} WHERE project_id = %s AND user_id = %s AND bucket < %s RETURNING bucket",
+                [project_id, user_id, floor],
+            )
+            days = [(project_id, bucket.replace(hour=0, minute=0)) for (bucket,) in cursor.fetchall()]
+            ledger.bump_versions(cursor, days)
+            gone += len(days)
+    return {"cells": gone}

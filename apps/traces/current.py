@@ -87,7 +87,7 @@ def current_traces(
     cursor.execute(_MARKED, {"projects": projects})
     marked = cursor.fetchall()
     if marked:
-        floors = _floors(cursor, projects)
+        floors = raw_floors(cursor, projects)
         marked = [(project, max(lo, floors[project]), hi) for project, lo, hi in marked if hi > floors[project]]
     if not marked:
         return Source("", parameters, len(projects) > 1)
@@ -151,7 +151,7 @@ def _ending(order: str, limit: str) -> str:
     return (f" ORDER BY {order}" if order else "") + (f" LIMIT {limit}" if limit else "")
 
 
-def _floors(cursor: Any, projects: Sequence[int]) -> dict[int, datetime]:
+def raw_floors(cursor: Any, projects: Sequence[int]) -> dict[int, datetime]:
     """From when on each project's raw spans are whole, as the refresh sees it."""
     moment = datetime.now(UTC) + MARGIN
     longest: int = settings.HUB.raw_retention_days

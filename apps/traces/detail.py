@@ -101,20 +101,8 @@ def read_detail(projects: Mapping[str, int], trace_id: str, *, content: bool) ->
         ApiError: 1301 for an unknown trace; 1201 for one that several of the projects have.
     """
     slugs = {number: slug for slug, number in projects.items()}
-    if not slugs or len(trace_id) > MAX_ID or "\x00" in trace_id:
-        raise not_found(trace_id)
     with snapshot() as cursor:
-        source = current_traces(cursor, list(slugs), trace_ids=[trace_id])
-        sql = select(source, [*PICKED, "t.last_start"], "t.trace_id = %(trace)s")
-        cursor.execute(sql, {**source.parameters, "trace": trace_id})
-        found = cursor.fetchall()
-        if not found:
-            raise not_found(trace_id)
-        if len(found) > 1:
-            named = sorted(slugs[value_of(row, "project_id")] for row in found)
-            message = f"Several projects have this trace; name one: project={named[0]}."
-            raise ApiError(1201, message, field="project", details={"projects": named})
-        *row, last = found[0]
+        row, last = find(cursor, projects, trace_id)
         asked = {
             "trace": trace_id,
             "project": value_of(row, "project_id"),
@@ -125,6 +113,29 @@ def read_detail(projects: Mapping[str, int], trace_id: str, *, content: bool) ->
         texts = _contents(cursor, asked) if content else {}
         judged = scores.scores_of(cursor, asked["project"], [trace_id]).get(trace_id, [])
     return _document(row, spans, texts, judged, slugs, content=content)
+
+
+def find(cursor: Any, projects: Mapping[str, int], trace_id: str) -> tuple[Sequence[Any], datetime]:
+    """The row of `PICKED` of the one project that has the trace, and its last start.
+
+    Raises:
+        ApiError: as `read_detail` does.
+    """
+    slugs = {number: slug for slug, number in projects.items()}
+    if not slugs or len(trace_id) > MAX_ID or "\x00" in trace_id:
+        raise not_found(trace_id)
+    source = current_traces(cursor, list(slugs), trace_ids=[trace_id])
+    sql = select(source, [*PICKED, "t.last_start"], "t.trace_id = %(trace)s")
+    cursor.execute(sql, {**source.parameters, "trace": trace_id})
+    found = cursor.fetchall()
+    if not found:
+        raise not_found(trace_id)
+    if len(found) > 1:
+        named = sorted(slugs[value_of(row, "project_id")] for row in found)
+        message = f"Several projects have this trace; name one: project={named[0]}."
+        raise ApiError(1201, message, field="project", details={"projects": named})
+    *row, last = found[0]
+    return row, last
 
 
 def not_found(trace_id: str) -> ApiError:

@@ -23,6 +23,7 @@ ACTIONS = (
     *("user.create", "user.update", "user.password"),
     *("session.sign_in", "session.sign_out", "session.refused"),
     *("token.issue", "token.refused", "token.revoke", "token.reuse", "access.denied"),
+    *("trace.delete", "user_data.delete"),
 )
 MOST_ORGANIZATIONS = 200
 

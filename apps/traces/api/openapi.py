@@ -146,3 +146,49 @@ DETAIL: dict[str, Any] = {
         **UNTOUCHED,
     },
 }
+
+_COUNTS: dict[str, Any] = {
+    "type": "object",
+    "description": "What went, by kind: traces, spans, scores, dead_letters, and of a user frozen cells",
+    "additionalProperties": COUNT,
+}
+_GONE = {"complete": {**_YES, "description": "false: the rest goes by and by"}, "deleted": _COUNTS, "meta": META}
+DELETE: dict[str, Any] = {
+    "operation_id": "traces_delete",
+    "summary": "Delete a trace for good",
+    "description": "Its spans, texts, scores and dead letters go, every figure is corrected, and a tombstone keeps "
+    "retries, imports and dead letters from bringing it back.",
+    "tags": TAGS,
+    "parameters": [query("project", "Where several projects have the trace: the slug of one")],
+    "responses": {
+        200: OpenApiResponse(
+            obj(trace_id=TEXT, **_GONE),
+            description="It is gone",
+            examples=[OpenApiExample("gone", value=samples.DELETED)],
+        )
+    },
+}
+DELETE_USER: dict[str, Any] = {
+    "operation_id": "traces_delete_by_user",
+    "summary": "Delete all traces of a user for good",
+    "description": "As for one trace; what older figures hold of the user by name goes too, sums that name nobody "
+    "stay. A deletion that takes longer than a request may is carried on: 202, and `complete` is false.",
+    "tags": TAGS,
+    "parameters": [
+        query(
+            "user_id",
+            "The user, as the traces name it",
+            required=True,
+            examples=[OpenApiExample("a user", value="user-4")],
+        ),
+        query("project", "Slugs, separated by commas; all that the key may see if not given"),
+    ],
+    "responses": {
+        status: OpenApiResponse(
+            obj(user_id=TEXT, **_GONE),
+            description=description,
+            examples=[OpenApiExample(f"answer {status}", value={**samples.DELETED_USER, "complete": status == 200})],
+        )
+        for status, description in ((200, "All are gone"), (202, "Some are gone, the rest is on its way"))
+    },
+}

@@ -125,3 +125,15 @@ DETAIL: dict[str, Any] = {
     "scores_truncated": False,
     "meta": META,
 }
+DELETED: dict[str, Any] = {
+    "trace_id": "0af7651916cd43dd8448eb211c80319c",
+    "complete": True,
+    "deleted": {"traces": 1, "spans": 3, "scores": 1, "dead_letters": 0},
+    "meta": META,
+}
+DELETED_USER: dict[str, Any] = {
+    "user_id": "user-1",
+    "complete": True,
+    "deleted": {"traces": 12, "spans": 36, "scores": 4, "dead_letters": 0, "cells": 2},
+    "meta": META,
+}

@@ -8,14 +8,17 @@ from typing import Any, ClassVar
 
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.request import Request
+from rest_framework.response import Response
 
-from apps.common.parameters import check_parameters
+from apps.common.ids import request_id
+from apps.common.parameters import check_parameters, plain_text
 from apps.common.reads import fields, paging
-from apps.common.reads.reading import choice
+from apps.common.reads.reading import bad, choice
 from apps.common.reads.schemas import names
+from apps.orgs.audit import actor_of
 from apps.orgs.scopes import principal_of, scope_of, single_values
 from apps.orgs.views import Question, ReadView
-from apps.traces import filters
+from apps.traces import deletion, filters
 from apps.traces.api import openapi
 from apps.traces.detail import read_detail
 from apps.traces.listing import SORTS, Sorting, read_page
@@ -28,13 +31,24 @@ _NAMES = names(openapi.LIST)
 _DETAIL_NAMES = names(openapi.DETAIL)
 
 
-@extend_schema_view(get=extend_schema(**openapi.LIST))
+@extend_schema_view(get=extend_schema(**openapi.LIST), delete=extend_schema(**openapi.DELETE_USER))
 class TracesView(ReadView):
-    """The list of traces."""
+    """The list of traces, and the deletion of a user's."""
 
     area = "traces"
     ttl = "cache_ttl_traces"
-    required_permission: ClassVar[dict[str, str]] = {"GET": "traces:read"}
+    required_permission: ClassVar[dict[str, str]] = {"GET": "traces:read", "DELETE": "data:delete"}
+
+    def delete(self, request: Request) -> Response:
+        check_parameters(request, ("project", "user_id"))
+        source, principal = single_values(request), principal_of(request)
+        if not source.get("user_id"):
+            raise bad("user_id", "Name the user whose traces are to be deleted: user_id.", 1201)
+        user_id = plain_text(request.query_params["user_id"], "user_id", most=filters.MAX_TEXT)
+        projects = scope_of(principal, source.get("project")).projects
+        done = deletion.delete_user(sorted(projects.values()), user_id, actor_of(request), principal.organization_id)
+        document = {"user_id": user_id, "complete": done.complete, "deleted": done.counts, "meta": _meta(request)}
+        return Response(document, status=200 if done.complete else 202)
 
     def question(self, request: Request, **_: Any) -> Question:
         check_parameters(request, LIST_PARAMETERS)
@@ -58,13 +72,25 @@ def _sorting(source: Mapping[str, str]) -> Sorting:
     return Sorting(name, choice(source.get("sort_order", "desc"), ("desc", "asc"), "sort_order") == "desc")
 
 
-@extend_schema_view(get=extend_schema(**openapi.DETAIL))
+def _meta(request: Request) -> dict[str, Any]:
+    return {"request_id": request_id(request._request), "cached": False, "computed_at": datetime.now(UTC)}
+
+
+@extend_schema_view(get=extend_schema(**openapi.DETAIL), delete=extend_schema(**openapi.DELETE))
 class TraceView(ReadView):
     """One trace."""
 
     area = "traces"
     ttl = "cache_ttl_trace"
-    required_permission: ClassVar[dict[str, str]] = {"GET": "traces:read"}
+    required_permission: ClassVar[dict[str, str]] = {"GET": "traces:read", "DELETE": "data:delete"}
+
+    def delete(self, request: Request, trace_id: str) -> Response:
+        check_parameters(request, ("project",))
+        principal = principal_of(request)
+        projects = scope_of(principal, single_values(request).get("project")).projects
+        placed = deletion.find_trace(projects, trace_id)
+        done = deletion.delete_trace(placed, actor_of(request), principal.organization_id)
+        return Response({"trace_id": trace_id, "complete": True, "deleted": done.counts, "meta": _meta(request)})
 
     def question(self, request: Request, **arguments: Any) -> Question:
         check_parameters(request, DETAIL_PARAMETERS)
