@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+import urllib.request
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
@@ -18,6 +20,7 @@ from opentelemetry.trace import Status, StatusCode, Tracer, set_span_in_context
 from analytics_hub.demo.story import Step, Trace
 
 BATCH = 1000
+SCORES = 1000  # as many as the API takes at once
 
 
 class SendError(Exception):
@@ -57,6 +60,8 @@ class Sender:
             compression=Compression.Gzip,
             timeout=60,
         )
+        self._url, self._api_key = url, api_key
+        self._resolved: list[dict[str, object]] = []
         self._ids = _RepeatableIds()
         self._outbox = _Outbox()
         self._progress = progress
@@ -71,10 +76,13 @@ class Sender:
         sent = 0
         for trace in traces:
             self._ids.rng = random.Random(trace.seed)
-            self._record(self._tracer(trace), trace.root, _nanoseconds(trace.start), None)
+            self._record(self._tracer(trace), trace.root, _nanoseconds(trace.start), None, trace.relevance)
+            if trace.resolved is not None:
+                self._resolved.append(_verdict(trace))
             if len(self._outbox.spans) >= BATCH:
                 sent += self._flush()
         sent += self._flush()
+        self._send_scores()
         self._exporter.shutdown()  # type: ignore[no-untyped-call]
         return sent
 
@@ -89,7 +97,9 @@ class Sender:
             self._tracers[key] = provider.get_tracer("analytics-hub-demo")
         return self._tracers[key]
 
-    def _record(self, tracer: Tracer, step: Step, origin: int, parent: Context | None) -> None:
+    def _record(
+        self, tracer: Tracer, step: Step, origin: int, parent: Context | None, relevance: float | None = None
+    ) -> None:
         start, end = origin + step.start * 1000, origin + step.end * 1000
         # An empty context, not None: None would mean whatever span is current here.
         span = tracer.start_span(step.name, parent or Context(), attributes=step.attributes, start_time=start)
@@ -100,7 +110,28 @@ class Sender:
             span.set_attribute("error.type", step.failure.kind)
             span.add_event("exception", named, timestamp=end)
             span.set_status(Status(StatusCode.ERROR, step.failure.message))
+        if relevance is not None:
+            evaluated: dict[str, str | float] = {
+                "gen_ai.evaluation.name": "relevance",
+                "gen_ai.evaluation.score.value": relevance,
+            }
+            span.add_event("gen_ai.evaluation.result", evaluated, timestamp=end)
         span.end(end)
+
+    def _send_scores(self) -> None:
+        """What users said, as an application would report it: over the REST API."""
+        while self._resolved:
+            body, self._resolved = self._resolved[:SCORES], self._resolved[SCORES:]
+            request = urllib.request.Request(  # noqa: S310  (the hub's own address)
+                f"{self._url}/api/v1/scores",
+                json.dumps({"scores": body}).encode(),
+                {"Authorization": f"Bearer {self._api_key}", "Content-Type": "application/json"},
+            )
+            try:
+                with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+                    answer.read()
+            except OSError as error:
+                raise SendError("the hub did not take the demo's scores; its log says why") from error
 
     def _flush(self) -> int:
         spans, self._outbox.spans = self._outbox.spans, []
@@ -108,6 +139,17 @@ class Sender:
             raise SendError("the hub did not take the demo's spans; its log says why")
         self._progress(len(spans))
         return len(spans)
+
+
+def _verdict(trace: Trace) -> dict[str, object]:
+    return {
+        "id": f"resolved-{trace.session}",
+        "session_id": trace.session,
+        "name": "resolved",
+        "value": trace.resolved,
+        "source": "human",
+        "timestamp": trace.end.isoformat(),
+    }
 
 
 def _nanoseconds(moment: datetime) -> int:

@@ -65,7 +65,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """One request to an application of the company."""
+    """One request to an application of the company.
+
+    `relevance` is what an evaluator gave the answer, 0 to 1; `resolved` what the user said at the end of the talk.
+    """
 
     seed: str
     application: Application
@@ -73,6 +76,9 @@ class Trace:
     release: str
     start: datetime
     root: Step
+    session: str = ""
+    relevance: float | None = None
+    resolved: bool | None = None
 
     @property
     def end(self) -> datetime:
@@ -126,13 +132,25 @@ def _conversation(seed: str, hour: datetime, conditions: Weather) -> Iterator[Tr
     # Few people ask most of the questions.
     user = USERS[min(int(rng.paretovariate(0.9)) - 1, len(USERS) - 1)]
     moment = hour + timedelta(microseconds=rng.randrange(3_600_000_000))
-    context: dict[str, Value] = {"session.id": f"{application.kind}-{rng.getrandbits(48):012x}", "user.id": user}
+    session = f"{application.kind}-{rng.getrandbits(48):012x}"
+    context: dict[str, Value] = {"session.id": session, "user.id": user}
     context["tag.tags"] = (f"team:{application.team}", f"channel:{rng.choice(('web', 'mobile', 'api'))}")
-    for turn in range(rng.choice(application.turns)):
+    turns = rng.choice(application.turns)
+    for turn in range(turns):
         root = _BUILDERS[application.kind](rng, application, conditions)
         root = replace(root, attributes={**root.attributes, **context})
-        yield Trace(f"{seed}:{turn}", application, environment, rng.choice(RELEASES), moment, root)
+        relevance, resolved = _verdicts(f"{seed}:{turn}", root, last=turn == turns - 1)
+        release = rng.choice(RELEASES)
+        yield Trace(f"{seed}:{turn}", application, environment, release, moment, root, session, relevance, resolved)
         moment += timedelta(microseconds=root.duration + rng.randrange(15_000_000, 180_000_000))
+
+
+def _verdicts(seed: str, root: Step, *, last: bool) -> tuple[float | None, bool | None]:
+    """An evaluator looks at most answers; some users say at the end whether they were helped."""
+    rng = random.Random(f"{seed}:verdicts")
+    relevance = round(rng.betavariate(8, 2), 3) if root.failure is None and rng.random() < 0.6 else None
+    resolved = rng.random() < (0.3 if root.failure else 0.85) if last and rng.random() < 0.5 else None
+    return relevance, resolved
 
 
 def _chat(rng: random.Random, application: Application, conditions: Weather) -> Step:

@@ -65,3 +65,12 @@ def test_a_spike_and_an_outage_lie_in_every_week(week: list[Trace]) -> None:
     hours = {trace.start.replace(minute=0, second=0, microsecond=0) for trace in week}
     assert any(weather(hour).prompt_factor > 1 for hour in hours)
     assert any(weather(hour).slowness > 1 for hour in hours)
+
+
+def test_answers_are_judged_and_users_say_whether_they_were_helped(week: list[Trace]) -> None:
+    judged = [trace for trace in week if trace.relevance is not None]
+    assert 0.3 < len(judged) / len(week) < 0.8
+    assert all(trace.relevance is not None and 0 <= trace.relevance <= 1 for trace in judged)
+    said = [trace for trace in week if trace.resolved is not None]
+    assert len({trace.session for trace in said}) == len(said), "one verdict a conversation"
+    assert {trace.resolved for trace in said} == {True, False}
