@@ -75,6 +75,8 @@ PATCH  /api/v1/costs/prices/{number}        costs:manage
 DELETE /api/v1/costs/prices/{number}        costs:manage
 GET    /api/v1/costs/forecast               costs:read
 GET    /api/v1/users                        traces:read
+GET    /api/v1/costs/summary                costs:read
+GET    /api/v1/costs/change                 costs:read
 POST   /v1/traces                           traces:write
 POST   /v1/metrics                          traces:write
 POST   /v1/logs                             traces:write

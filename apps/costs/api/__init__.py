@@ -6,7 +6,7 @@ from django.urls import URLPattern, path
 
 from apps.costs.api import prices
 from apps.costs.api.forecast import ForecastView
-from apps.costs.api.reports import AttributionView, BreakdownView, CostsView
+from apps.costs.api.reports import AttributionView, BreakdownView, ChangeView, CostsView, SummaryView
 
 urlpatterns: list[URLPattern] = [
     path("api/v1/costs", CostsView.as_view(), name="costs"),
@@ -14,4 +14,6 @@ urlpatterns: list[URLPattern] = [
     path("api/v1/costs/attribution", AttributionView.as_view(), name="costs-attribution"),
     path("api/v1/costs/forecast", ForecastView.as_view(), name="costs-forecast"),
     *prices.urlpatterns,
+    path("api/v1/costs/summary", SummaryView.as_view(), name="costs-summary"),
+    path("api/v1/costs/change", ChangeView.as_view(), name="costs-change"),
 ]

@@ -16,9 +16,11 @@ from apps.common.parameters import check_parameters
 from apps.common.reads import fields, reading
 from apps.common.reads.reading import Problems, bad, choice
 from apps.common.reads.schemas import names
-from apps.costs.api import openapi
+from apps.costs.api import openapi, openapi_reports
 from apps.costs.reports import question, shares
+from apps.costs.reports.change import change
 from apps.costs.reports.series import Report, series
+from apps.costs.reports.summary import earliest, summarize
 from apps.metrics import params
 from apps.metrics.spec import MAX_BUCKETS, QuerySpec, check_range
 from apps.metrics.summary import sources
@@ -159,6 +161,59 @@ class AttributionView(CostsRead):
         return Question((base, wanted), compute, ATTRIBUTION_NAMES, lambda: version_of(grouped))
 
 
+@extend_schema_view(get=extend_schema(**openapi_reports.SUMMARY))
+class SummaryView(CostsRead):
+    """`GET /api/v1/costs/summary`."""
+
+    def question(self, request: Request, **_: Any) -> Question:
+        base = self.asked(request)[1]
+        # Whoever may not read traces gets no ids of them; what is kept is not shared across permissions.
+        with_traces = "traces:read" in principal_of(request).permissions
+
+        def compute() -> dict[str, Any]:
+            return answered(base, lambda: summarize(base, with_traces=with_traces))
+
+        reach = earliest(base)
+        return Question((base, with_traces), compute, SUMMARY_NAMES, lambda: version_of(reach, summary=True))
+
+
+@extend_schema_view(get=extend_schema(**openapi_reports.CHANGE))
+class ChangeView(CostsRead):
+    """`GET /api/v1/costs/change`."""
+
+    def question(self, request: Request, **_: Any) -> Question:
+        source, base = self.asked(request, "compare_to", "compare_start", "compare_end", "limit")
+        problems = Problems()
+        limit = problems.take(lambda: question.limit_of(source), question.DEFAULT_LIMIT)
+        compared = problems.take(lambda: _compared(source, base), (base.start, base.end))
+        problems.check()
+        earlier = replace(base, start=compared[0], end=compared[1])
+
+        def compute() -> dict[str, Any]:
+            return answered(base, lambda: change(base, compared, limit), method="shapley", limit=limit)
+
+        return Question((base, compared, limit), compute, CHANGE_NAMES, lambda: (version_of(base), version_of(earlier)))
+
+
+def _compared(source: Mapping[str, str], base: QuerySpec) -> tuple[datetime, datetime]:
+    """The period compared with: named, or as far back as said, or just before."""
+    edges = [name for name in ("compare_start", "compare_end") if name in source]
+    if not edges:
+        back = params.compare_to(source.get("compare_to", "previous_period"), base.end - base.start)
+        assert back is not None
+        return base.start - back, base.end - back
+    if "compare_to" in source:
+        raise bad("compare_to", "compare_to and compare_start are two ways to say the same: give one.")
+    if len(edges) == 1:
+        missing = "compare_end" if edges == ["compare_start"] else "compare_start"
+        raise bad(missing, "compare_start and compare_end go together.", 1201)
+    start, end = (reading.moment(source[name], name) for name in edges)
+    check_range(start, end, None)
+    return start, end
+
+
 COSTS_NAMES = names(openapi.COSTS)
 BREAKDOWN_NAMES = names(openapi.BREAKDOWN)
 ATTRIBUTION_NAMES = names(openapi.ATTRIBUTION)
+SUMMARY_NAMES = names(openapi_reports.SUMMARY)
+CHANGE_NAMES = names(openapi_reports.CHANGE)
