@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from celery import shared_task
 from django.conf import settings
 
+from apps.costs.repricing.services import expire_changes
+from apps.costs.repricing.work import run_all
 from apps.ingest import dead_letters
 from apps.metrics.refresh import refresh_live
 from apps.metrics.retention import expire_cells
@@ -26,6 +28,11 @@ def read_texts() -> None:
 
 
 @shared_task
+def carry_on_repricing() -> None:
+    run_all()
+
+
+@shared_task
 def prepare_storage() -> None:
     storage.prepare(datetime.now(UTC))
 
@@ -35,6 +42,7 @@ def drop_expired() -> None:
     retention.drop_expired(datetime.now(UTC))
     retention.compress(datetime.now(UTC))
     expire_cells(datetime.now(UTC))
+    expire_changes(datetime.now(UTC))
     dead_letters.expire(retention_days=settings.HUB.raw_retention_days)
 
 

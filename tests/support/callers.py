@@ -20,6 +20,8 @@ from django.utils import timezone
 from apps.costs.pricebook.models import PriceEntry
 from apps.costs.pricebook.overrides import forget_books
 from apps.costs.pricebook.services import price_create
+from apps.costs.pricing import data_version
+from apps.costs.repricing.models import RepriceJob
 from apps.orgs.audit import SYSTEM
 from apps.orgs.authentication import forget_keys
 from apps.orgs.models import AuditEntry, Invitation, Membership, Organization, Project, RateLimit, Role, User
@@ -244,6 +246,21 @@ def _price(organization: Organization, project: Project, user: User) -> PriceEnt
     return version.entry
 
 
+def _reprice(organization: Organization, project: Project, user: User) -> RepriceJob:
+    now = timezone.now()
+    return RepriceJob.objects.create(
+        organization=organization,
+        state=RepriceJob.State.COUNTED,
+        start_time=now - timedelta(days=2),
+        end_time=now - timedelta(days=1),
+        project_ids=[project.pk],
+        believed_at=now,
+        price_list=data_version(),
+        author=user.email,
+        created_at=now,
+    )
+
+
 MAKERS: dict[str, Maker] = {
     "organizations": lambda organization, project, user: organization,
     "projects": lambda organization, project, user: project,
@@ -257,6 +274,7 @@ MAKERS: dict[str, Maker] = {
     "traces": _trace,
     "sessions": _session,
     "prices": _price,
+    "reprice": _reprice,
 }
 # What has no owner: any value that the route knows.
 FIXED: dict[str, Any] = {"code": 1000, "name": "duration"}

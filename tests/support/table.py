@@ -77,6 +77,11 @@ GET    /api/v1/costs/forecast               costs:read
 GET    /api/v1/users                        traces:read
 GET    /api/v1/costs/summary                costs:read
 GET    /api/v1/costs/change                 costs:read
+GET    /api/v1/costs/reprice                costs:read
+POST   /api/v1/costs/reprice                costs:manage
+GET    /api/v1/costs/reprice/{number}       costs:read
+POST   /api/v1/costs/reprice/{number}/apply costs:manage
+POST   /api/v1/costs/reprice/{number}/undo  costs:manage
 POST   /v1/traces                           traces:write
 POST   /v1/metrics                          traces:write
 POST   /v1/logs                             traces:write
