@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from apps.metrics.components import MEASURES, Measure
+from apps.metrics.components import MEASURES, USAGE_COMPONENTS, Measure
 
 Source = Literal["components", "distinct", "percentile", "score"]
 Output = Literal["integer", "number", "rate", "ms", "usd", "text", "score"]
@@ -43,7 +43,7 @@ class Formula:
         components: the component columns the formula reads.
         id: for distinct counts, the id that is counted; for scores, their name.
         value: for percentiles, the kind of histogram cells ("latency" or "ttft").
-        percent: for percentiles, the rank.
+        percent: for percentiles, the rank; a fraction of one only for the quantiles that reports ask for.
     """
 
     source: Source
@@ -52,7 +52,7 @@ class Formula:
     components: tuple[str, ...] = ()
     id: str = ""
     value: Literal["", "latency", "ttft"] = ""
-    percent: int = 0
+    percent: float = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,13 +241,31 @@ def find(name: str) -> Metric | None:
 
 
 CATALOGUE: dict[str, Metric] = {metric.name: metric for metric in _entries()}
+
+
+class _Quantiles(dict[str, Formula]):
+    """`q47.5` and the like: the quantile of durations at any percentage."""
+
+    def __missing__(self, name: str) -> Formula:
+        return Formula("percentile", "ms", value="latency", percent=float(name.removeprefix("q")))
+
+
+_QUANTILES = _Quantiles(q50=Formula("percentile", "ms", value="latency", percent=50.0))
 # What reports ask for beside the catalogue; no client can name these.
 INTERNAL: dict[str, Metric] = {
+    "parts": Metric(
+        "parts",
+        "",
+        "Components as they are stored, of which tests need the exact sums.",
+        "requests",
+        {item.name: Formula("components", "integer", item.name, (item.name,)) for item in USAGE_COMPONENTS},
+    ),
+    "duration_quantile": Metric("duration_quantile", "ms", "Durations at any percentage.", "q50", _QUANTILES),
     "error_sample": Metric(
         "error_sample",
         "text",
         "The message of one error of a group.",
         "min",
         {"min": Formula("components", "text", "sample_message", ("sample_message",))},
-    )
+    ),
 }

@@ -60,7 +60,7 @@ def bin_values(bins: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.where(bins == ZERO_BIN, 0.0, exact)
 
 
-def percentiles(groups: Sequence[Sequence[Cells]], ranks: Sequence[int]) -> list[list[float | None]]:
+def percentiles(groups: Sequence[Sequence[Cells]], ranks: Sequence[float]) -> list[list[float | None]]:
     """For every group of cells the percentiles (ranks in percent) in milliseconds; None for an empty group."""
     answers: list[list[float | None]] = []
     for at in range(0, len(groups), _BLOCK):
@@ -68,7 +68,7 @@ def percentiles(groups: Sequence[Sequence[Cells]], ranks: Sequence[int]) -> list
     return answers
 
 
-def _block(groups: Sequence[Sequence[Cells]], ranks: Sequence[int]) -> list[list[float | None]]:
+def _block(groups: Sequence[Sequence[Cells]], ranks: Sequence[float]) -> list[list[float | None]]:
     cells = [(index, *cell) for index, members in enumerate(groups) for cell in members if len(cell[0])]
     if not cells:
         return [[None] * len(ranks) for _ in groups]
@@ -86,7 +86,11 @@ def _block(groups: Sequence[Sequence[Cells]], ranks: Sequence[int]) -> list[list
     totals = ends - before
     columns = []
     for rank in ranks:
-        place = np.searchsorted(running, before + (totals * rank + 99) // 100)
+        if isinstance(rank, int):
+            wanted = (totals * rank + 99) // 100
+        else:
+            wanted = np.clip(np.ceil(totals * (rank / 100)), 1, np.maximum(totals, 1)).astype(np.int64)
+        place = np.searchsorted(running, before + wanted)
         columns.append(bin_values(place % width + low) / 1000.0)
     return [
         [round(float(column[index]), 6) if totals[index] else None for column in columns]

@@ -61,6 +61,7 @@ GET    /api/v1/metrics/trends               metrics:read
 GET    /api/v1/metrics/{name}               metrics:read
 GET    /api/v1/metrics/{name}/timeseries    metrics:read
 GET    /api/v1/performance                  metrics:read
+POST   /api/v1/models/compare               metrics:query
 POST   /api/v1/metrics/query                metrics:query
 GET    /api/v1/sessions                     traces:read
 GET    /api/v1/sessions/{session_id}        traces:read

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
+from apps.metrics.api.compare import CompareView
 from apps.metrics.api.reports import (
     MetricsPerformanceView,
     MetricView,
@@ -22,6 +23,7 @@ urlpatterns = [
     path("api/v1/metrics/catalog", CatalogView.as_view(), name="metrics-catalog"),
     path("api/v1/users", UsersView.as_view(), name="users"),
     path("api/v1/performance", PerformanceView.as_view(), name="performance"),
+    path("api/v1/models/compare", CompareView.as_view(), name="models-compare"),
     path("api/v1/metrics/performance", MetricsPerformanceView.as_view(), name="metrics-performance"),
     path("api/v1/metrics/models", ModelsView.as_view(), name="metrics-models"),
     path("api/v1/metrics/trends", TrendsView.as_view(), name="metrics-trends"),

@@ -69,7 +69,7 @@ class QueryView(APIView):
     def post(self, request: Request) -> Response:
         check_parameters(request, ("project", fields.NAME))
         now = datetime.now(UTC)
-        spec = parse.question_from_body(request.data, self._scope(request), now)
+        spec = parse.question_from_body(request.data, scope_of_body(request), now)
         chosen = fields.requested(request, series_names(spec))
         made = answer(spec)
         described = {
@@ -86,16 +86,16 @@ class QueryView(APIView):
         meta = {"request_id": request_id(request._request), "cached": False, "computed_at": now}
         return Response(fields.keep(chosen, {"metadata": described, "data": made.rows, "meta": meta}))
 
-    @staticmethod
-    def _scope(request: Request) -> Scope:
-        """The projects named in the body or, as everywhere, in the query string."""
-        body = request.data if isinstance(request.data, Mapping) else {}
-        named = body.get("project", single_values(request).get("project"))
-        if isinstance(named, list) and all(isinstance(slug, str) for slug in named):
-            named = ",".join(named)
-        if named is not None and not isinstance(named, str):
-            raise bad("project", "project must be a slug or a list of slugs.", 1203)
-        return scope_of(principal_of(request), named)
+
+def scope_of_body(request: Request) -> Scope:
+    """The projects named in the body or, as everywhere, in the query string."""
+    body = request.data if isinstance(request.data, Mapping) else {}
+    named = body.get("project", single_values(request).get("project"))
+    if isinstance(named, list) and all(isinstance(slug, str) for slug in named):
+        named = ",".join(named)
+    if named is not None and not isinstance(named, str):
+        raise bad("project", "project must be a slug or a list of slugs.", 1203)
+    return scope_of(principal_of(request), named)
 
 
 def _value(op: str, values: tuple[str | None, ...]) -> Any:

@@ -16,7 +16,7 @@ from apps.common.reads.snapshot import snapshot
 from apps.metrics import params, parse
 from apps.metrics.finish import change_pct
 from apps.metrics.runner import Answer, answer_in, check_kept
-from apps.metrics.spec import MAX_BUCKETS, MetricRef, QuerySpec, check_range
+from apps.metrics.spec import MAX_BUCKETS, Filter, MetricRef, QuerySpec, check_range
 from apps.metrics.summary import sources
 from apps.orgs.scopes import Scope
 
@@ -93,6 +93,7 @@ def base_spec(
     interval: str | None = None,
     group_by: tuple[str, ...] = (),
     limit: int | None = None,
+    filters: tuple[Filter, ...] | None = None,
 ) -> QuerySpec:
     """A report's range, projects and filters as a question without metrics.
 
@@ -101,7 +102,8 @@ def base_spec(
     """
     take = problems.take
     start, end = take(lambda: reading.time_range(source, now, params.DEFAULT_RANGE), (now, now))
-    filters = take(lambda: params.filters_from_query(source), ())
+    if filters is None:
+        filters = take(lambda: params.filters_from_query(source), ())
     zone = take(lambda: reading.zone(source.get("timezone")), "UTC")
     problems.check()
     check_range(start, end, interval)
