@@ -1,4 +1,4 @@
-"""`score.<name>`: from a part of a plan to SQL over the table of scores.
+"""Scores as metrics: from a part of a plan, `score.<name>`, to SQL over the table of scores; and what scores there are.
 
 A score counts at its own time. Its dimensions are those of what it judges: of a span, with what that takes over from
 its trace; of a trace, where the provider, model, kind and status are what its billable spans agree on; of a session,
@@ -7,11 +7,15 @@ the session alone. What was written since the last refresh is seen: traces are r
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
 import psycopg
 
+from apps.metrics.finish import TooManyRows
 from apps.metrics.planner import Part, Plan
+from apps.metrics.spec import QuerySpec
 from apps.metrics.statement import (
     MAX_GROUPS_FETCHED,
     Context,
@@ -31,6 +35,41 @@ _AGREED = ("kind", "status")
 _AGREEMENT = ", ".join(f"CASE WHEN min(s.{name}) = max(s.{name}) THEN min(s.{name}) END AS {name}" for name in _AGREED)
 
 
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """How the scores of a question are read.
+
+    Args:
+        head: what stands in front of SELECT.
+        body: FROM and WHERE; a score is `x`.
+        expressions: the dimensions.
+    """
+
+    head: str
+    body: str
+    expressions: dict[str, str]
+    context: Context
+
+
+def _reading(cursor: psycopg.Cursor[Any], spec: QuerySpec, names: Sequence[str] | None) -> _Reading:
+    if not spec.organization_id or not spec.project_ids:
+        raise UnscopedQuery("a question about scores without an organization's projects")
+    judged = spec.dimensions - {"project"}
+    source = current_traces(cursor, spec.project_ids) if judged else None
+    params = Params(dict(source.parameters) if source is not None else {})
+    expressions = _dimensions(source)
+    where = [
+        f"x.project_id = ANY({params.bind(list(spec.project_ids), 'integer[]')})",
+        f"x.timestamp >= {params.bind(spec.start, 'timestamptz')}",
+        f"x.timestamp < {params.bind(spec.end, 'timestamptz')}",
+        *([f"x.name = ANY({params.bind(list(names), 'text[]')})"] if names is not None else []),
+        *(condition(params, expressions[item.field], item) for item in spec.filters),
+    ]
+    head = f"WITH {source.ctes}\n" if source is not None and source.dirty else ""
+    body = f"FROM score x{_joins(judged, source)} WHERE {' AND '.join(where)}"
+    return _Reading(head, body, expressions, Context(spec, params, None))
+
+
 def compile_scores(cursor: psycopg.Cursor[Any], plan: Plan, part: Part) -> Statement:
     """The statement of a part of scores.
 
@@ -41,31 +80,57 @@ def compile_scores(cursor: psycopg.Cursor[Any], plan: Plan, part: Part) -> State
         UnscopedQuery: the question names no organization or no project.
     """
     spec = plan.spec
-    if not spec.organization_id or not spec.project_ids:
-        raise UnscopedQuery("a question about scores without an organization's projects")
-    judged = spec.dimensions - {"project"}
-    source = current_traces(cursor, spec.project_ids) if judged else None
-    params = Params(dict(source.parameters) if source is not None else {})
-    context = Context(spec, params, None)
-    expressions = _dimensions(source)
-    keys = [f"{context.bucket('x.timestamp')} AS bucket"] if spec.interval else []
-    keys += [f"{expressions[name]} AS {name}" for name in spec.group_by]
+    read = _reading(cursor, spec, _names(part))
+    params = read.context.params
+    keys = [f"{read.context.bucket('x.timestamp')} AS bucket"] if spec.interval else []
+    keys += [f"{read.expressions[name]} AS {name}" for name in spec.group_by]
     values = [
         f"{_aggregate(params, part, ref.formula.sql, ref.formula.id)} AS {quoted(ref.alias)}" for ref in part.references
     ]
-    where = [
-        f"x.project_id = ANY({params.bind(list(spec.project_ids), 'integer[]')})",
-        f"x.name = ANY({params.bind(_names(part), 'text[]')})",
-        f"x.timestamp >= {params.bind(spec.start, 'timestamptz')}",
-        f"x.timestamp < {params.bind(spec.end, 'timestamptz')}",
-        *(condition(params, expressions[item.field], item) for item in spec.filters),
-    ]
-    head = f"WITH {source.ctes}\n" if source is not None and source.dirty else ""
-    sql = (
-        f"{head}SELECT {', '.join([*keys, *values])} FROM score x{_joins(judged, source)}"
-        f" WHERE {' AND '.join(where)}{grouping(keys)} LIMIT {MAX_GROUPS_FETCHED + 1}"
-    )
+    select = ", ".join([*keys, *values])
+    sql = f"{read.head}SELECT {select} {read.body}{grouping(keys)} LIMIT {MAX_GROUPS_FETCHED + 1}"
     return Statement(sql, params.values, tuple(ref.alias for ref in part.references))
+
+
+class Profile(NamedTuple):
+    """Figures of the scores of one name and type: of all of them, of one bucket, or of one label."""
+
+    name: str
+    data_type: str
+    part: Literal["all", "bucket", "label"]
+    bucket: Any
+    label: str | None
+    size: int
+    avg: float | None
+    stddev: float | None
+    min: float | None
+    max: float | None
+
+
+def profiles(cursor: psycopg.Cursor[Any], spec: QuerySpec, *, detailed: bool) -> list[Profile]:
+    """Every name and type of scores in a question's range, projects and filters, in one pass.
+
+    Args:
+        detailed: by bucket and (categories) by label as well.
+
+    Raises:
+        TooManyRows: there are more figures than can be held.
+    """
+    read = _reading(cursor, spec, None)
+    bucket = read.context.bucket("x.timestamp") if detailed else "NULL::timestamptz"
+    sets = "(name, data_type), (name, data_type, bucket), (name, data_type, label)" if detailed else "(name, data_type)"
+    parts = "CASE WHEN grouping(bucket) = 0 THEN 'bucket' WHEN grouping(label) = 0 THEN 'label' ELSE 'all' END, bucket"
+    sql = f"""{read.head}SELECT name, data_type, {f"{parts}, label" if detailed else "'all', NULL, NULL"},
+    count(*), avg(value), stddev_samp(value), min(value), max(value)
+FROM (
+    SELECT x.name, x.data_type, x.value, {bucket} AS bucket,
+        CASE WHEN x.data_type = 'categorical' THEN x.label END AS label
+    {read.body}
+) v GROUP BY GROUPING SETS ({sets}) LIMIT {MAX_GROUPS_FETCHED + 1}"""
+    rows = cursor.execute(sql.encode(), read.context.params.values, prepare=False, binary=True).fetchall()
+    if len(rows) > MAX_GROUPS_FETCHED:
+        raise TooManyRows
+    return [Profile(*row) for row in rows]
 
 
 def _names(part: Part) -> list[str]:

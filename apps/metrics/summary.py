@@ -71,7 +71,7 @@ def summarize(base: QuerySpec, compare: bool = True) -> Summary:
             answers.append(answer_in(cursor, replace(totals, compare_to=base.end - base.start).shifted()))
             previous = answers[-1].rows[0]
         items = answer_in(cursor, _items_spec(base))
-        errors = answer_in(cursor, _errors_spec(base))
+        errors = answer_in(cursor, errors_spec(base))
     now = current.rows[0]
     blocks = {
         "current_period": _period(base.start, base.end, now),
@@ -92,7 +92,7 @@ def _items_spec(base: QuerySpec) -> QuerySpec:
     return replace(base, metrics=metrics, group_by=("provider", "model"))
 
 
-def _errors_spec(base: QuerySpec) -> QuerySpec:
+def errors_spec(base: QuerySpec) -> QuerySpec:
     """Error spans by their type, from cells of their own."""
     return replace(
         base,
@@ -129,9 +129,9 @@ def share(part: Any, whole: Any) -> float:
     return round(float(Decimal(str(part)) / Decimal(str(whole))), 6) if whole else 0.0
 
 
-def _quality(now: Row, errors: list[Row]) -> dict[str, Any]:
-    count = now["error_count"]
-    common = [
+def common_errors(errors: list[Row], count: int) -> list[dict[str, Any]]:
+    """The commonest errors of so many, each with its part of all in percent and one of its messages."""
+    return [
         {
             "error_type": row["error_type"],
             "count": row["count"],
@@ -140,12 +140,16 @@ def _quality(now: Row, errors: list[Row]) -> dict[str, Any]:
         }
         for row in errors
     ]
+
+
+def _quality(now: Row, errors: list[Row]) -> dict[str, Any]:
+    count = now["error_count"]
     return {
         "error_count": count,
         "success_count": now["total_requests"] - count,
         "error_rate": now["error_rate"],
         "success_rate": now["success_rate"],
-        "most_common_errors": common,
+        "most_common_errors": common_errors(errors, count),
     }
 
 

@@ -55,6 +55,7 @@ _NEEDS = """
 GET    /api/v1/metrics                      metrics:read
 GET    /api/v1/metrics/summary              metrics:read
 GET    /api/v1/metrics/catalog              metrics:read
+GET    /api/v1/metrics/quality              metrics:read
 GET    /api/v1/metrics/performance          metrics:read
 GET    /api/v1/metrics/models               metrics:read
 GET    /api/v1/metrics/trends               metrics:read

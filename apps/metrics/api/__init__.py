@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from apps.metrics.api.compare import CompareView
+from apps.metrics.api.quality import QualityView
 from apps.metrics.api.reports import (
     MetricsPerformanceView,
     MetricView,
@@ -27,6 +28,7 @@ urlpatterns = [
     path("api/v1/metrics/performance", MetricsPerformanceView.as_view(), name="metrics-performance"),
     path("api/v1/metrics/models", ModelsView.as_view(), name="metrics-models"),
     path("api/v1/metrics/trends", TrendsView.as_view(), name="metrics-trends"),
+    path("api/v1/metrics/quality", QualityView.as_view(), name="metrics-quality"),
     # Names of metrics come last: every word above is no metric.
     path("api/v1/metrics/<str:name>", MetricView.as_view(), name="metrics-metric"),
     path("api/v1/metrics/<str:name>/timeseries", TimeseriesView.as_view(), name="metrics-metric-timeseries"),
