@@ -98,7 +98,7 @@ def _read(
     columns = (*(() if by_start else (sorting.column,)), "first_start", "project_id", "trace_id")
     values: dict[str, Any] = {}
     if after is not None:
-        condition, values = _behind(columns, after, sorting.descending)
+        condition, values = behind(columns, after, sorting.descending)
         conditions.append(condition)
     direction = " DESC" if sorting.descending else ""
     order = ", ".join(f"t.{column}{direction}" for column in columns)
@@ -108,7 +108,7 @@ def _read(
     return rows
 
 
-def _behind(columns: Sequence[str], after: Place, descending: bool) -> tuple[str, dict[str, Any]]:
+def behind(columns: Sequence[str], after: Place, descending: bool) -> tuple[str, dict[str, Any]]:
     """Behind a row in this order; the first column alone is what an index is entered by."""
     known = {
         "first_start": after.start,

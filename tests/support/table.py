@@ -96,6 +96,7 @@ GET    /api/v1/traces                       traces:read
 GET    /api/v1/traces/{trace_id}            traces:read
 DELETE /api/v1/traces                       data:delete
 DELETE /api/v1/traces/{trace_id}            data:delete
+POST   /api/v1/traces/search                traces:read
 POST   /api/v1/private/otel/v1/traces       traces:write
 POST   /api/public/otel/v1/traces           traces:write
 GET    /api/v1/me                           authenticated

@@ -137,3 +137,14 @@ DELETED_USER: dict[str, Any] = {
     "deleted": {"traces": 12, "spans": 36, "scores": 4, "dead_letters": 0, "cells": 2},
     "meta": META,
 }
+SEARCH: dict[str, Any] = {
+    "metadata": {
+        "start_time": "2026-10-29T12:01:00Z",
+        "end_time": "2026-11-05T12:01:00Z",
+        "complete": True,
+        "searched_to": None,
+        "query_ms": 14.2,
+    },
+    **LIST,
+    "data": [{**row, "relevance": None} for row in LIST["data"]],
+}
