@@ -58,8 +58,13 @@ def _rows(
             start + timedelta(seconds=moment),
             f"{asked} {rare_word(trace)}",
             said,
-            f'{{"customer.tier": "{("free", "pro", "enterprise")[trace % 3]}", "customer.id": "c{trace % 50_000}"}}',
+            _attributes(trace),
         )
+
+
+def _attributes(trace: int) -> str:
+    tier = ("free", "pro", "enterprise")[trace % 3]
+    return f'{{"span": {{"customer.tier": "{tier}", "customer.id": "c{trace % 50_000}"}}}}'
 
 
 def load_content(dsn: str, *, project_id: int, spans: int, start: datetime, days: float, seed: int = 7) -> int:

@@ -252,3 +252,19 @@ def test_the_dear_bucket_is_charged(world: World, post: Post) -> None:
     key = world.new_key(role="analyst")[1]
     body = {"filter": leaf("kind", "eq", "llm")}
     assert [post(body, key=key).status_code for _ in range(3)] == [200, 200, 429]
+
+
+def test_the_list_searches_words_beside_its_filters(world: World, post: Post) -> None:
+    _write(world, "late parcel", "parcel", "nothing", "a parcel")
+    index_texts()
+    _write(world, "", "", "", "", "parcels that nobody has indexed", "")
+    key = world.new_key(role="analyst")[1]
+    found = world.get("/api/v1/traces", key=key, search="parcel*", limit=2)
+    assert _ids(found) == ["t0", "t1"]
+    cursor = found.json()["pagination"]["next_cursor"]
+    assert _ids(world.get("/api/v1/traces", key=key, search="parcel*", limit=2, cursor=cursor)) == ["t3", "t4"]
+    assert _ids(world.get("/api/v1/traces", key=key, search="parcel", trace_id="t1,t2")) == ["t1"]
+    assert _ids(world.get("/api/v1/traces", key=key, search="late", sort_by="duration_ms")) == ["t0"]
+    assert world.get("/api/v1/traces", key=key, search="!").json()["error"]["code"] == 1202
+    viewer = world.get("/api/v1/traces", key=world.new_key(role="viewer")[1], search="parcel")
+    assert viewer.json()["error"]["code"] == 1100

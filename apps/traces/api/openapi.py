@@ -64,6 +64,11 @@ LIST: dict[str, Any] = {
     "parameters": [
         *RANGE,
         *FILTERS,
+        query(
+            "search",
+            'Words in the input or output of some span: `parcel "on its way" deliver* -refund OR return`. Needs the'
+            " permission traces:content; a page may end before it is full and lead on.",
+        ),
         query("sort_by", "What the list is ordered by", enum=list(SORTS), default="start_time"),
         query("sort_order", "desc or asc", enum=["desc", "asc"], default="desc"),
         *paging.PARAMETERS,

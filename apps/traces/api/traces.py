@@ -16,15 +16,17 @@ from apps.common.reads import fields, paging
 from apps.common.reads.reading import bad, choice
 from apps.common.reads.schemas import names
 from apps.orgs.audit import actor_of
+from apps.orgs.door import require
 from apps.orgs.scopes import principal_of, scope_of, single_values
 from apps.orgs.views import Question, ReadView
 from apps.traces import deletion, filters
 from apps.traces.api import openapi
 from apps.traces.detail import read_detail
 from apps.traces.listing import SORTS, Sorting, read_page
+from apps.traces.search.listed import leaf_of, read_matching
 from apps.traces.versions import ALWAYS, counted, since
 
-LIST_PARAMETERS = (*filters.NAMES, "sort_by", "sort_order", *paging.NAMES, fields.NAME)
+LIST_PARAMETERS = (*filters.NAMES, "search", "sort_by", "sort_order", *paging.NAMES, fields.NAME)
 DETAIL_PARAMETERS = ("project", fields.NAME)
 CONTENT = "traces:content"
 _NAMES = names(openapi.LIST)
@@ -60,11 +62,19 @@ class TracesView(ReadView):
         ids = sorted(scope.projects.values())
         slugs = {number: slug for slug, number in scope.projects.items()}
 
+        leaf = None
+        if "search" in source:
+            require(request._request, principal_of(request), "traces:content")
+            leaf = leaf_of(source["search"])
+
         def compute() -> dict[str, Any]:
-            made = read_page(ids, asked, sorting, page, slugs)
+            if leaf is not None:
+                made = read_matching(ids, asked, leaf, sorting, page, slugs)
+            else:
+                made = read_page(ids, asked, sorting, page, slugs)
             return {"data": made.rows, "pagination": made.pagination}
 
-        return Question((ids, asked, sorting, page), compute, _NAMES, lambda: since(ids, asked.start))
+        return Question((ids, asked, leaf, sorting, page), compute, _NAMES, lambda: since(ids, asked.start))
 
 
 def _sorting(source: Mapping[str, str]) -> Sorting:

@@ -42,7 +42,8 @@ class Search:
     Args:
         verdict: SQL over `t`; true for the traces that are meant.
         anchor: a tsquery that holds for a content row of each of them.
-        values: what the placeholders of both stand for.
+        values: what the placeholders of all of them stand for.
+        where: a further condition over `t`, by which traces are left out before they are looked at.
     """
 
     project_ids: Sequence[int]
@@ -52,6 +53,7 @@ class Search:
     anchor: str | None
     values: dict[str, Any]
     sorting: Sorting
+    where: str = ""
 
 
 @dataclass(slots=True)
@@ -207,6 +209,8 @@ def _step(
 ) -> list[Row]:
     sorting = search.sorting
     conditions = ["t.first_start >= %(lo)s AND t.first_start < %(hi)s"]
+    if search.where:
+        conditions.append(f"({search.where})")
     if ids is not None:
         conditions.append("t.trace_id = ANY(%(ids)s::text[])")
     if sorting.nullable:
