@@ -28,6 +28,7 @@ LOCK_TIMEOUT = "2s"
 RETRIES = 3
 PAUSE_SECONDS = 1.0
 BATCH = 5_000
+PARTIAL = 8  # of a chunk's status: late spans or new prices lie beside its columns
 
 
 @dataclass(slots=True)
@@ -252,9 +253,11 @@ def compress(now: datetime | None = None, *, connection: BaseDatabaseWrapper | N
     with database.cursor() as cursor:
         _enable_columnstore(cursor)
         cursor.execute(
-            "SELECT format('%%I.%%I', chunk_schema, chunk_name) FROM timescaledb_information.chunks"
-            " WHERE hypertable_name = 'span' AND range_end <= %s AND NOT is_compressed ORDER BY range_end",
-            [limit],
+            "SELECT name FROM (SELECT *, format('%%I.%%I', chunk_schema, chunk_name) AS name"
+            " FROM timescaledb_information.chunks WHERE hypertable_name = 'span' AND range_end <= %s) c"
+            " WHERE NOT is_compressed OR _timescaledb_functions.chunk_status(name::regclass) & %s > 0"
+            " ORDER BY range_end",
+            [limit, PARTIAL],
         )
         chunks = [row[0] for row in cursor.fetchall()]
     return [chunk for chunk in chunks if _patiently(database, _compress_chunk, chunk)]
