@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
@@ -17,6 +18,8 @@ from django.http import HttpResponseBase
 from django.test import Client
 from django.utils import timezone
 
+from apps.costs.budgets.models import Budget
+from apps.costs.budgets.services import budget_create
 from apps.costs.pricebook.models import PriceEntry
 from apps.costs.pricebook.overrides import forget_books
 from apps.costs.pricebook.services import price_create
@@ -261,6 +264,18 @@ def _reprice(organization: Organization, project: Project, user: User) -> Repric
     )
 
 
+def _budget(organization: Organization, project: Project, user: User) -> Budget:
+    return budget_create(
+        actor=SYSTEM,
+        by=ANYTHING,
+        organization=organization,
+        projects=[project],
+        name=f"budget {secrets.token_hex(4)} of {organization.slug}",
+        amount=Decimal(100),
+        period="month",
+    )
+
+
 MAKERS: dict[str, Maker] = {
     "organizations": lambda organization, project, user: organization,
     "projects": lambda organization, project, user: project,
@@ -275,6 +290,7 @@ MAKERS: dict[str, Maker] = {
     "sessions": _session,
     "prices": _price,
     "reprice": _reprice,
+    "budgets": _budget,
 }
 # What has no owner: any value that the route knows.
 FIXED: dict[str, Any] = {"code": 1000, "name": "duration"}

@@ -84,6 +84,12 @@ POST   /api/v1/costs/reprice                costs:manage
 GET    /api/v1/costs/reprice/{number}       costs:read
 POST   /api/v1/costs/reprice/{number}/apply costs:manage
 POST   /api/v1/costs/reprice/{number}/undo  costs:manage
+GET    /api/v1/budgets                      costs:read
+POST   /api/v1/budgets                      costs:manage
+GET    /api/v1/budgets/{number}             costs:read
+PATCH  /api/v1/budgets/{number}             costs:manage
+DELETE /api/v1/budgets/{number}             costs:manage
+GET    /api/v1/budgets/{number}/status      costs:read
 POST   /v1/traces                           traces:write
 POST   /v1/metrics                          traces:write
 POST   /v1/logs                             traces:write

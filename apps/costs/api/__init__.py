@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from apps.costs.api import prices, reprice
+from apps.costs.api import budgets, prices, reprice
 from apps.costs.api.forecast import ForecastView
 from apps.costs.api.reports import AttributionView, BreakdownView, ChangeView, CostsView, SummaryView
 
@@ -17,4 +17,5 @@ urlpatterns: list[URLPattern] = [
     path("api/v1/costs/summary", SummaryView.as_view(), name="costs-summary"),
     path("api/v1/costs/change", ChangeView.as_view(), name="costs-change"),
     *reprice.urlpatterns,
+    *budgets.urlpatterns,
 ]

@@ -20,6 +20,7 @@ ACTIONS = (
     *("invitation.create", "invitation.revoke", "invitation.accept"),
     *("key.create", "key.update", "key.rotate", "key.revoke", "limit.set", "limit.remove"),
     *("price.create", "price.update", "price.end", "reprice.apply", "reprice.undo"),
+    *("budget.create", "budget.update", "budget.delete"),
     *("user.create", "user.update", "user.password"),
     *("session.sign_in", "session.sign_out", "session.refused"),
     *("token.issue", "token.refused", "token.revoke", "token.reuse", "access.denied"),
