@@ -6,7 +6,7 @@ are built) and `lo`, `hi` (their outer bounds, which let the planner prune parti
 
 from __future__ import annotations
 
-from apps.metrics.components import bin_sql
+from apps.common.bins import bin_sql
 from apps.metrics.rollups import DIMENSIONS, Level, Rollup
 from apps.metrics.tags import each_tag
 from apps.traces.attribution import resolved_from

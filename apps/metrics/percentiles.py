@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from psycopg.adapt import Loader
 from psycopg.pq import Format
 
-from apps.metrics.components import GAMMA, ZERO_BIN
+from apps.common.bins import GAMMA, ZERO_BIN
 
 _HEADER = 20  # dimensions, null flag, element type, length, lower bound: five integers
 _EMPTY = 12

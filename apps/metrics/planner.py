@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
+from apps.common.bins import RELATIVE_ERROR
 from apps.common.errors import ApiError
 from apps.metrics import cover
 from apps.metrics.buckets import INTERVALS, STEPS, floor
 from apps.metrics.catalog import Formula
-from apps.metrics.components import RELATIVE_ERROR
 from apps.metrics.cover import Rung, Segment
 from apps.metrics.rollups import RAW, ROLLUPS, TAG_IDS, Kind, Rollup
 from apps.metrics.spec import Filter, MetricRef, QuerySpec

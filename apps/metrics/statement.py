@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any
 
+from apps.common.bins import bin_sql
 from apps.metrics.catalog import Output
-from apps.metrics.components import COMPONENTS, bin_sql
+from apps.metrics.components import COMPONENTS
 from apps.metrics.cover import Segment
 from apps.metrics.planner import Part, PartKind, Plan
 from apps.metrics.rollups import RAW, ROLLUPS, TAG_IDS

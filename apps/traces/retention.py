@@ -235,7 +235,7 @@ def _shorten_sessions(database: BaseDatabaseWrapper, floor: datetime) -> None:
     """
     last, keys = (0, ""), [(0, "")]
     while keys:
-        with database.cursor() as cursor:
+        with transaction.atomic(using=database.alias), database.cursor() as cursor:
             cursor.execute(statement, [floor, *last, BATCH])
             keys = cursor.fetchall()
             if keys:

@@ -58,7 +58,18 @@ def clear_spans() -> None:
     from django.db import connection
 
     words = ("span_text", "text_mark")
-    tables = ("span", "span_content", *words, "span_mark", "trace", "session", "score", "retention_floor", *DELETED)
+    tables = (
+        "span",
+        "span_content",
+        *words,
+        "span_mark",
+        "trace",
+        "session",
+        "session_cell",
+        "score",
+        "retention_floor",
+        *DELETED,
+    )
     with connection.cursor() as cursor:
         for table in (*tables, "reprice_change"):
             cursor.execute(f"DELETE FROM {table}")

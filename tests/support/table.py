@@ -58,6 +58,7 @@ GET    /api/v1/metrics/catalog              metrics:read
 GET    /api/v1/metrics/quality              metrics:read
 GET    /api/v1/metrics/performance          metrics:read
 GET    /api/v1/metrics/models               metrics:read
+GET    /api/v1/metrics/conversations        metrics:read
 GET    /api/v1/metrics/trends               metrics:read
 GET    /api/v1/metrics/{name}               metrics:read
 GET    /api/v1/metrics/{name}/timeseries    metrics:read

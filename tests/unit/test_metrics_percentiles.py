@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from apps.common.bins import GAMMA, RELATIVE_ERROR, ZERO_BIN
 from apps.metrics import percentiles
-from apps.metrics.components import GAMMA, RELATIVE_ERROR, ZERO_BIN
 
 RANKS = (50, 90, 95, 99)
 

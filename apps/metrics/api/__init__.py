@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from apps.metrics.api.compare import CompareView
+from apps.metrics.api.conversations import ConversationsView
 from apps.metrics.api.quality import QualityView
 from apps.metrics.api.reports import (
     MetricsPerformanceView,
@@ -26,6 +27,7 @@ urlpatterns = [
     path("api/v1/performance", PerformanceView.as_view(), name="performance"),
     path("api/v1/models/compare", CompareView.as_view(), name="models-compare"),
     path("api/v1/metrics/performance", MetricsPerformanceView.as_view(), name="metrics-performance"),
+    path("api/v1/metrics/conversations", ConversationsView.as_view(), name="metrics-conversations"),
     path("api/v1/metrics/models", ModelsView.as_view(), name="metrics-models"),
     path("api/v1/metrics/trends", TrendsView.as_view(), name="metrics-trends"),
     path("api/v1/metrics/quality", QualityView.as_view(), name="metrics-quality"),

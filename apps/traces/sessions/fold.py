@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from apps.traces.sessions.cells import refresh_cells
+
 Range = tuple[int, datetime, datetime]
 VERDICT = "resolved"  # the name of the score that says whether a conversation reached its aim
 
@@ -63,7 +65,10 @@ ORDER BY v.timestamp DESC, v.id DESC LIMIT 1"""
 
 
 def _fold(touched: str) -> str:
-    """Make the rows of the sessions that a subquery names anew; those without turns go."""
+    """Make the rows of the sessions that a subquery names anew; those without turns go.
+
+    Returns the hours in which one began, before or now: their cells are to be made anew.
+    """
     return f"""
 WITH touched AS MATERIALIZED ({touched}), n AS MATERIALIZED (
     SELECT x.project_id, x.session_id, a.*, v.*
@@ -74,12 +79,21 @@ WITH touched AS MATERIALIZED ({touched}), n AS MATERIALIZED (
 ), gone AS (
     DELETE FROM session s USING n
     WHERE n.turns = 0 AND s.project_id = n.project_id AND s.session_id = n.session_id
+), made AS (
+    INSERT INTO session AS s ({", ".join(COLUMNS)})
+    SELECT {", ".join(COLUMNS)} FROM n WHERE turns > 0
+    ON CONFLICT (project_id, session_id) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in _FILLED)}
+    WHERE ({", ".join(f"s.{name}" for name in _FILLED)})
+        IS DISTINCT FROM ({", ".join(f"excluded.{name}" for name in _FILLED)})
 )
-INSERT INTO session AS s ({", ".join(COLUMNS)})
-SELECT {", ".join(COLUMNS)} FROM n WHERE turns > 0
-ON CONFLICT (project_id, session_id) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in _FILLED)}
-WHERE ({", ".join(f"s.{name}" for name in _FILLED)})
-    IS DISTINCT FROM ({", ".join(f"excluded.{name}" for name in _FILLED)})
+SELECT DISTINCT q.project_id, date_trunc('hour', q.first_start, 'UTC')
+FROM (
+    SELECT n.project_id, n.first_start FROM n WHERE n.turns > 0
+    UNION ALL
+    SELECT s.project_id, s.first_start FROM n CROSS JOIN LATERAL (
+        SELECT * FROM session s WHERE s.project_id = n.project_id AND s.session_id = n.session_id OFFSET 0
+    ) s
+) q
 """
 
 
@@ -112,8 +126,10 @@ def refresh_sessions(cursor: Any, ranges: Sequence[Range]) -> None:
     """
     projects, starts, ends = ([row[column] for row in ranges] for column in range(3))
     cursor.execute(_REFRESH, {"projects": projects, "los": starts, "his": ends})
+    refresh_cells(cursor, cursor.fetchall())
 
 
 def remake_sessions(cursor: Any, keys: Sequence[tuple[int, str]]) -> None:
-    """Make these sessions' rows anew from the traces that are there."""
+    """Make these sessions' rows anew from the traces that are there; the caller's transaction decides."""
     cursor.execute(_REMAKE, [[project for project, _ in keys], [session for _, session in keys]])
+    refresh_cells(cursor, cursor.fetchall())
