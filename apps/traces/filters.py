@@ -20,11 +20,17 @@ _EQUAL = {
     "trace_id": "t.trace_id",
     "session_id": "t.session_id",
     "user_id": "t.user_id",
-    "environment": ENVIRONMENT,
-    "name": "t.root_name",
     "status": STATUS,
 }
-_HELD = {"provider": "t.providers", "model": "t.models", "kind": "t.kinds", "tag": "t.tags"}
+# As the index trace_values has them.
+_HELD = {
+    "environment": f"ARRAY[{ENVIRONMENT}]",
+    "name": "ARRAY[t.root_name]",
+    "provider": "t.providers",
+    "model": "t.models",
+    "kind": "t.kinds",
+    "tag": "t.tags",
+}
 # A number's column and how many of its units one of the parameter's has.
 _NUMBERS = {
     "duration_ms": ("t.duration_us", 1_000),
@@ -46,6 +52,7 @@ class Filters:
         values: what its placeholders stand for.
         bounded: the columns that have to be known and in bounds.
         trace_ids: where the traces are named.
+        by_value: a condition is on what `trace_values` indexes.
     """
 
     start: datetime
@@ -54,16 +61,15 @@ class Filters:
     values: Mapping[str, Any] = field(default_factory=dict)
     bounded: frozenset[str] = frozenset()
     trace_ids: tuple[str, ...] | None = None
+    by_value: bool = False
+
+    @property
+    def in_range(self) -> str:
+        return "t.first_start >= %(range_start)s AND t.first_start < %(range_end)s"
 
     @property
     def where(self) -> str:
-        return " AND ".join(
-            (
-                "t.first_start >= %(range_start)s",
-                "t.first_start < %(range_end)s",
-                *(f"({one})" for one in self.conditions),
-            )
-        )
+        return " AND ".join((self.in_range, *(f"({one})" for one in self.conditions)))
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -103,7 +109,7 @@ def filters_of(source: Mapping[str, str], now: datetime) -> Filters:
         conditions.append("t.error_count > 0" if wanted else "t.error_count = 0")
     problems.check()
     ids = tuple(values["trace_id"]) if "trace_id" in values else None
-    return Filters(start, end, tuple(conditions), values, frozenset(bounded), ids)
+    return Filters(start, end, tuple(conditions), values, frozenset(bounded), ids, not _HELD.keys().isdisjoint(values))
 
 
 def texts_of(text: str, name: str) -> list[str]:

@@ -2,10 +2,15 @@
 
 What has no value to sort by comes last in both directions, in the order of its start: a page reads the known values
 along their index first and, only when these are exhausted, the others along the index of starts.
+
+To walk along an index is right for what is common; a model or a tag that is rare or not there would be looked for in
+all rows of the range. So where a list is filtered by such values the planner is asked first how many rows it expects,
+and few of them are found by their values and then sorted.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,7 +18,7 @@ from typing import Any, Literal
 
 from apps.common.reads.paging import Asked, Page, Value, finish
 from apps.common.reads.snapshot import snapshot
-from apps.traces.current import Source, current_traces, select
+from apps.traces.current import Source, current_traces, relation, select
 from apps.traces.filters import Filters
 from apps.traces.schema import EPOCH
 from apps.traces.shown import PICKED, shown, start_of, value_of
@@ -29,6 +34,9 @@ SORTS: Mapping[str, tuple[str, bool]] = {
 Row = Sequence[Any]
 _US = timedelta(microseconds=1)
 UNKNOWN = "-"
+# So many rows, or this part of the range's, are sorted rather than looked for along an index.
+FEW_BY_START, FEW_BY_VALUE, FEW_PART = 3_000, 10_000, 0.006
+_EXPECTED = re.compile(r"rows=(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +81,12 @@ def _rows(
     cursor: Any, source: Source, filters: Filters, sorting: Sorting, after: Place | None, limit: int
 ) -> list[Row]:
     rows: list[Row] = []
+    few = filters.by_value and _few(cursor, source, filters, sorting)
     if after is None or after.value is not None or not sorting.nullable:
-        rows = _read(cursor, source, filters, sorting, after, limit)
+        rows = _read(cursor, source, filters, sorting, after, limit, few=few)
         after = None
     if sorting.nullable and len(rows) < limit and f"t.{sorting.column}" not in filters.bounded:
-        rows += _read(cursor, source, filters, sorting, after, limit - len(rows), unknown=True)
+        rows += _read(cursor, source, filters, sorting, after, limit - len(rows), few=few, unknown=True)
     return rows
 
 
@@ -89,6 +98,7 @@ def _read(
     after: Place | None,
     limit: int,
     *,
+    few: bool,
     unknown: bool = False,
 ) -> list[Row]:
     conditions = [filters.where]
@@ -102,10 +112,32 @@ def _read(
         conditions.append(condition)
     direction = " DESC" if sorting.descending else ""
     order = ", ".join(f"t.{column}{direction}" for column in columns)
-    sql = select(source, PICKED, " AND ".join(conditions), order, "%(page_limit)s")
+    where = " AND ".join(conditions)
+    if few:
+        head = f"WITH {source.ctes}\n" if source.ctes else ""
+        # OFFSET keeps the order out of the search.
+        inside = f"(SELECT * FROM {relation(source, where)} t OFFSET 0)"
+        sql = f"{head}SELECT {', '.join(PICKED)} FROM {inside} t ORDER BY {order} LIMIT %(page_limit)s"
+    else:
+        sql = select(source, PICKED, where, order, "%(page_limit)s")
     cursor.execute(sql, {**source.parameters, **filters.parameters, **values, "page_limit": limit})
     rows: list[Row] = cursor.fetchall()
     return rows
+
+
+def _few(cursor: Any, source: Source, filters: Filters, sorting: Sorting) -> bool:
+    """Whether the planner expects so few rows that they are better sorted."""
+    expected = _expected(cursor, source, filters, filters.where)
+    if expected <= (FEW_BY_START if sorting.column == "first_start" else FEW_BY_VALUE):
+        return True
+    return expected <= FEW_PART * _expected(cursor, source, filters, filters.in_range)
+
+
+def _expected(cursor: Any, source: Source, filters: Filters, where: str) -> int:
+    sql = f"EXPLAIN SELECT 1 FROM trace t WHERE t.project_id = ANY(%(current_projects)s) AND {where}"
+    cursor.execute(sql, {**source.parameters, **filters.parameters})
+    found = _EXPECTED.search(cursor.fetchone()[0])
+    return int(found[1]) if found else 0
 
 
 def behind(columns: Sequence[str], after: Place, descending: bool) -> tuple[str, dict[str, Any]]:

@@ -12,6 +12,7 @@ import pytest
 import time_machine
 from django.db import connection
 
+from apps.traces import listing
 from apps.traces.columns import SpanRow
 from apps.traces.models import SpanMark
 from apps.traces.summary import refresh_traces
@@ -175,8 +176,12 @@ def _pages(world: World, **parameters: str) -> Iterator[Row]:
 
 
 @pytest.mark.parametrize("refreshed", ["half", "none", "all"])
-def test_every_filter_and_order_page_by_page(world: World, refreshed: str) -> None:
+def test_every_filter_and_order_page_by_page(world: World, refreshed: str, monkeypatch: pytest.MonkeyPatch) -> None:
     chance = random.Random(refreshed)
+    if refreshed == "half":
+        # Few as they are: look for them along the index of the order, as for what is common.
+        for name in ("FEW_BY_START", "FEW_BY_VALUE", "FEW_PART"):
+            monkeypatch.setattr(listing, name, -1)
     spans = _spans(world, chance, 40)
     half = len(spans) // 2 if refreshed == "half" else len(spans) if refreshed == "all" else 0
     for batch in (spans[:half], spans[half:]):
