@@ -12,6 +12,6 @@ CREATE INDEX trace_values ON trace USING gin (
 
 
 class Migration(migrations.Migration):
-    dependencies = [("traces", "0009_trace_long")]
+    dependencies = [("traces", "0010_session_cell")]
 
     operations = [migrations.RunSQL(VALUES, "DROP INDEX trace_values")]
