@@ -30,6 +30,17 @@ from apps.traces.attribution import DEFAULT_ENVIRONMENT
 from apps.traces.current import Source, current_traces
 
 _JOIN = "{0}.project_id = x.project_id AND {0}.trace_id = x.trace_id AND x.session_id IS NULL"
+_OF_TRACE = (
+    "first_start",
+    "last_start",
+    "user_id",
+    "session_id",
+    "environment",
+    "team",
+    "providers",
+    "models",
+    "root_name",
+)
 # Dimensions for which a trace has to be looked at span by span.
 _AGREED = ("kind", "status")
 _AGREEMENT = ", ".join(f"CASE WHEN min(s.{name}) = max(s.{name}) THEN min(s.{name}) END AS {name}" for name in _AGREED)
@@ -42,12 +53,10 @@ class _Reading:
     Args:
         head: what stands in front of SELECT.
         body: FROM and WHERE; a score is `x`.
-        expressions: the dimensions.
     """
 
     head: str
     body: str
-    expressions: dict[str, str]
     context: Context
 
 
@@ -57,17 +66,20 @@ def _reading(cursor: psycopg.Cursor[Any], spec: QuerySpec, names: Sequence[str] 
     judged = spec.dimensions - {"project"}
     source = current_traces(cursor, spec.project_ids) if judged else None
     params = Params(dict(source.parameters) if source is not None else {})
-    expressions = _dimensions(source)
     where = [
         f"x.project_id = ANY({params.bind(list(spec.project_ids), 'integer[]')})",
         f"x.timestamp >= {params.bind(spec.start, 'timestamptz')}",
         f"x.timestamp < {params.bind(spec.end, 'timestamptz')}",
         *([f"x.name = ANY({params.bind(list(names), 'text[]')})"] if names is not None else []),
-        *(condition(params, expressions[item.field], item) for item in spec.filters),
     ]
-    head = f"WITH {source.ctes}\n" if source is not None and source.dirty else ""
-    body = f"FROM score x{_joins(judged, source)} WHERE {' AND '.join(where)}"
-    return _Reading(head, body, expressions, Context(spec, params, None))
+    conditions = [condition(params, _DIMENSIONS[item.field], item) for item in spec.filters]
+    if source is None:  # filters name dimensions, so there are none
+        return _Reading("", f"FROM score x WHERE {' AND '.join(where)}", Context(spec, params, None))
+    head = f"WITH {source.ctes}\n" if source.dirty else ""
+    body = f"FROM ({_with_traces(source, ' AND '.join(where))}) x{_joins(judged)}"
+    if conditions:
+        body += f" WHERE {' AND '.join(conditions)}"
+    return _Reading(head, body, Context(spec, params, None))
 
 
 def compile_scores(cursor: psycopg.Cursor[Any], plan: Plan, part: Part) -> Statement:
@@ -83,7 +95,7 @@ def compile_scores(cursor: psycopg.Cursor[Any], plan: Plan, part: Part) -> State
     read = _reading(cursor, spec, _names(part))
     params = read.context.params
     keys = [f"{read.context.bucket('x.timestamp')} AS bucket"] if spec.interval else []
-    keys += [f"{read.expressions[name]} AS {name}" for name in spec.group_by]
+    keys += [f"{_DIMENSIONS[name]} AS {name}" for name in spec.group_by]
     values = [
         f"{_aggregate(params, part, ref.formula.sql, ref.formula.id)} AS {quoted(ref.alias)}" for ref in part.references
     ]
@@ -143,52 +155,63 @@ def _aggregate(params: Params, part: Part, sql: str, name: str) -> str:
     return f"{sql} FILTER (WHERE x.name = {params.bind(name, 'text')})"
 
 
-def _of_trace(column: str, source: Source | None) -> str:
-    """A trace's column as it is now: computed where the trace was touched since the last refresh."""
-    if source is None or not source.dirty:
-        return f"t.{column}"
-    return f"CASE WHEN d.trace_id IS NULL THEN t.{column} ELSE d.{column} END"
-
-
-def _dimensions(source: Source | None) -> dict[str, str]:
-    """The expression of every dimension over a score `x`, its trace, its span `s` and what its spans agree on, `b`."""
+def _dimensions() -> dict[str, str]:
+    """Every dimension over a score `x` with its trace, its span `s` and what the spans of its trace agree on, `b`."""
 
     def only(column: str) -> str:
-        array = _of_trace(column, source)
-        return f"CASE WHEN cardinality({array}) = 1 THEN ({array})[1] END"
+        return f"CASE WHEN cardinality(x.t_{column}) = 1 THEN x.t_{column}[1] END"
 
     def of_span(name: str, otherwise: str) -> str:
         return f"CASE WHEN x.span_id IS NOT NULL THEN s.{name} ELSE {otherwise} END"
 
-    inherited = {name: _of_trace(name, source) for name in ("user_id", "session_id", "environment", "team")}
     return {
         "project": "x.project_id",
-        "user_id": f"coalesce(s.user_id, {inherited['user_id']})",
-        "session_id": f"coalesce(x.session_id, s.session_id, {inherited['session_id']})",
-        "environment": (f"coalesce(x.environment, s.environment, {inherited['environment']}, '{DEFAULT_ENVIRONMENT}')"),
-        "team": f"coalesce(s.team, {inherited['team']})",
+        "user_id": "coalesce(s.user_id, x.t_user_id)",
+        "session_id": "coalesce(x.session_id, s.session_id, x.t_session_id)",
+        "environment": f"coalesce(x.environment, s.environment, x.t_environment, '{DEFAULT_ENVIRONMENT}')",
+        "team": "coalesce(s.team, x.t_team)",
         "provider": of_span("provider", only("providers")),
         "model": of_span("model", only("models")),
-        "name": of_span("name", _of_trace("root_name", source)),
+        "name": of_span("name", "x.t_root_name"),
         **{name: of_span(name, f"b.{name}") for name in _AGREED},
     }
 
 
-def _joins(judged: frozenset[str], source: Source | None) -> str:
-    if not judged:
-        return ""
-    same = _JOIN.format("t")
-    made = f" LEFT JOIN trace t ON {same}"
-    if source is not None and source.dirty:
-        made += f" LEFT JOIN current_dirty d ON {_JOIN.format('d')}"
-    first, last = _of_trace("first_start", source), _of_trace("last_start", source)
-    # As in apps.traces.summary.spans_of: the identity index, and its partitions by the trace's bounds.
+_DIMENSIONS = _dimensions()
+
+
+def _with_traces(source: Source, where: str) -> str:
+    """Scores with their traces as these are now.
+
+    Where something was written since the last refresh the two kinds of traces are read apart: rows of `trace`, less the
+    touched ones by a hash, whatever the planner thinks of their number; and the touched ones from their side.
+    """
+
+    def picked(alias: str) -> str:
+        return ", ".join(f"{alias}.{column} AS t_{column}" for column in _OF_TRACE)
+
+    clean = f"SELECT x.*, {picked('t')} FROM score x LEFT JOIN trace t ON {_JOIN.format('t')} WHERE {where}"
+    if not source.dirty:
+        return clean
+    return f"""
+    {clean} AND (x.session_id IS NOT NULL OR x.trace_id IS NULL OR (x.project_id, x.trace_id) NOT IN (
+        SELECT * FROM unnest(
+            ARRAY(SELECT d.project_id FROM current_dirty d), ARRAY(SELECT d.trace_id FROM current_dirty d)
+        ) AS d (project_id, trace_id)
+    ))
+    UNION ALL
+    SELECT x.*, {picked("d")} FROM current_dirty d JOIN score x ON {_JOIN.format("d")} WHERE {where}
+"""
+
+
+def _joins(judged: frozenset[str]) -> str:
+    # What names no span ends before a partition is looked for. As in apps.traces.summary.spans_of: the identity index, and its partitions by the trace's bounds.
     spans = (
         "s.trace_id = x.trace_id AND s.project_id + 0 = x.project_id"
-        f" AND s.start_time >= {first} AND s.start_time <= {last}"
+        " AND s.start_time >= x.t_first_start AND s.start_time <= x.t_last_start"
     )
-    made += (
-        f" LEFT JOIN LATERAL (SELECT s.* FROM span s WHERE {spans} AND s.span_id = x.span_id"
+    made = (
+        f" LEFT JOIN LATERAL (SELECT s.* FROM span s WHERE x.span_id IS NOT NULL AND {spans} AND s.span_id = x.span_id"
         " ORDER BY s.start_time LIMIT 1) s ON true"
     )
     if not judged.isdisjoint(_AGREED):
