@@ -15,7 +15,7 @@ from typing import Literal
 from apps.metrics.components import MEASURES, USAGE_COMPONENTS, Measure
 
 Source = Literal["components", "distinct", "percentile", "score"]
-Output = Literal["integer", "number", "rate", "ms", "usd", "text", "score"]
+Output = Literal["integer", "number", "rate", "ms", "usd", "text", "time", "score"]
 
 AGGREGATIONS: tuple[str, ...] = ("sum", "avg", "min", "max", "count", "stddev", "p50", "p90", "p95", "p99")
 PERCENTILES: dict[str, int] = {"p50": 50, "p90": 90, "p95": 95, "p99": 99}
@@ -267,5 +267,19 @@ INTERNAL: dict[str, Metric] = {
         "The message of one error of a group.",
         "min",
         {"min": Formula("components", "text", "sample_message", ("sample_message",))},
+    ),
+    "first_seen": Metric(
+        "first_seen",
+        "time",
+        "When the first request without a cost began.",
+        "min",
+        {"min": Formula("components", "time", "first_seen", ("first_seen",))},
+    ),
+    "last_seen": Metric(
+        "last_seen",
+        "time",
+        "When the last request without a cost began.",
+        "max",
+        {"max": Formula("components", "time", "last_seen", ("last_seen",))},
     ),
 }

@@ -7,6 +7,7 @@ are built) and `lo`, `hi` (their outer bounds, which let the planner prune parti
 from __future__ import annotations
 
 from apps.common.bins import bin_sql
+from apps.metrics.components import UNPRICED_REASON
 from apps.metrics.rollups import DIMENSIONS, Level, Rollup
 from apps.metrics.tags import each_tag
 from apps.traces.attribution import resolved_from
@@ -21,7 +22,16 @@ _MEASURED = (
     "duration_us, ttft_us, total_cost, prompt_cost, completion_cost, total_tokens, prompt_tokens, "
     "completion_tokens, cached_tokens, reasoning_tokens"
 )
-_KEPT = (*DIMENSIONS, "user_id", "session_id", "tags", "error_type", "error_message", *_MEASURED.split(", "))
+_KEPT = (
+    *DIMENSIONS,
+    "user_id",
+    "session_id",
+    "tags",
+    "error_type",
+    "error_message",
+    "start_time",
+    *_MEASURED.split(", "),
+)
 
 
 def bucket_sql(level: Level, column: str) -> str:
@@ -34,6 +44,7 @@ def resolved_spans(level: Level) -> str:
     `OFFSET 0` keeps the inner query whole: one index scan per range, whatever the planner thinks of arrays.
     """
     picked = ", ".join(f"{_READ.columns.get(name, f's.{name}')} AS {name}" for name in _KEPT)
+    picked += f", {UNPRICED_REASON} AS unpriced_reason"
     joins = _READ.source.removeprefix("span s ")
     return f"""\
 SELECT {bucket_sql(level, "s.start_time")} AS bucket, {picked}

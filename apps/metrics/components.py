@@ -98,4 +98,19 @@ ERROR_COMPONENTS: tuple[Component, ...] = (
     Component("sample_message", 'min(left(s.error_message, 500) COLLATE "C")', "min", "text"),
 )
 
-COMPONENTS: dict[str, Component] = {component.name: component for component in (*USAGE_COMPONENTS, ERROR_COMPONENTS[1])}
+# Of requests without a cost: how many, what they used, and since and until when.
+UNPRICED_COMPONENTS: tuple[Component, ...] = (
+    *(
+        item
+        for item in USAGE_COMPONENTS
+        if item.name == "requests" or item.name.endswith(("tokens_sum", "tokens_count"))
+    ),
+    Component("first_seen", "min(s.start_time)", "min", "timestamptz"),
+    Component("last_seen", "max(s.start_time)", "max", "timestamptz"),
+)
+# Why a span has no cost; NULL where it has one. Over a span `s`, or the resolved spans of a refresh.
+UNPRICED_REASON = "CASE WHEN s.total_cost IS NULL THEN coalesce(s.unpriced_reason, 'unknown') END"
+
+COMPONENTS: dict[str, Component] = {
+    component.name: component for component in (*USAGE_COMPONENTS, ERROR_COMPONENTS[1], *UNPRICED_COMPONENTS[-2:])
+}

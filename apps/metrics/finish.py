@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any
 
@@ -39,6 +40,7 @@ OUTPUTS: dict[Output, Callable[[Any], Any]] = {
     "rate": lambda value: round(float(value), 12),
     "usd": _money,
     "text": str,
+    "time": lambda value: value.astimezone(UTC),
     "score": lambda value: round(float(value), 12),
 }
 

@@ -137,6 +137,8 @@ def _kind(formula: Formula, dimensions: frozenset[str]) -> Kind:
         return "errors"
     if not dimensions.isdisjoint(TAG_IDS):
         return "tags"
+    if "unpriced_reason" in dimensions:
+        return "unpriced"
     if "user_id" in dimensions:
         return "users"
     return "sessions" if "session_id" in dimensions else "usage"

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
-from apps.metrics.components import ERROR_COMPONENTS, ID_COMPONENTS, USAGE_COMPONENTS, Component
+from apps.metrics.components import ERROR_COMPONENTS, ID_COMPONENTS, UNPRICED_COMPONENTS, USAGE_COMPONENTS, Component
 
-Kind = Literal["usage", "users", "sessions", "latency", "ttft", "errors", "tags"]
+Kind = Literal["usage", "users", "sessions", "latency", "ttft", "errors", "tags", "unpriced"]
 Level = Literal["1m", "15m", "1h", "1d"]
 
 WIDTHS: dict[Level, timedelta] = {
@@ -40,8 +40,9 @@ class Rollup:
     Args:
         level: the width of its buckets, which are aligned to UTC.
         source: the finer rollup it can be built from, or "raw".
-        ids: the column beyond the dimensions (`user_id`, `session_id`, `error_type`, `tag`). NULL is a value like any
-            other, so that the groups of an answer add up to the whole; distinct counts leave it out.
+        ids: the column beyond the dimensions (`user_id`, `session_id`, `error_type`, `tag`, `unpriced_reason`). NULL
+            is a value like any other, so that the groups of an answer add up to the whole; distinct counts leave it
+            out.
         components: what a cell holds; empty for histograms, which hold `bins integer[]` (ascending) and
             `counts bigint[]` of `value`.
         value: the raw column a histogram bins.
@@ -166,6 +167,16 @@ ROLLUPS: dict[str, Rollup] = {
             "cells_1h_retention_days",
             ids=TAG_IDS,
             components=ID_COMPONENTS,
+        ),
+        *_hour_and_day(
+            "unpriced",
+            "unpriced",
+            (RAW, "unpriced_1h"),
+            DIMENSIONS,
+            "rollup_1h_retention_days",
+            ids=("unpriced_reason",),
+            components=UNPRICED_COMPONENTS,
+            where="s.unpriced_reason IS NOT NULL",
         ),
     )
 }

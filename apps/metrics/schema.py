@@ -68,7 +68,7 @@ def create_table(rollup: Rollup) -> str:
 
 
 # Kinds of cells that came after the first migration, and the file that makes their tables.
-LATER: dict[Kind, str] = {"tags": "tags.sql"}
+LATER: dict[Kind, str] = {"tags": "tags.sql", "unpriced": "unpriced.sql"}
 
 
 def create_sql() -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from apps.common.bins import bin_sql
 from apps.metrics.catalog import Output
-from apps.metrics.components import COMPONENTS
+from apps.metrics.components import COMPONENTS, UNPRICED_REASON
 from apps.metrics.cover import Segment
 from apps.metrics.planner import Part, PartKind, Plan
 from apps.metrics.rollups import RAW, ROLLUPS, TAG_IDS
@@ -78,6 +78,8 @@ class Context:
             return f"c.{name}"
         if name in TAG_IDS:
             return f"x.{name}"
+        if name == "unpriced_reason":
+            return f"({UNPRICED_REASON})"
         if self.resolved is not None and name in self.resolved.columns:
             return self.resolved.columns[name]
         return f"s.{name}"

@@ -116,6 +116,7 @@ def traffic(seed: int, count: int) -> list[SpanRow]:
                 cached_tokens=pick.choice((None, 3)),
                 reasoning_tokens=pick.choice((None, 5)),
                 total_cost=cost,
+                unpriced_reason=pick.choice((None, "unknown_model", "no_usage")),
                 prompt_cost=pick.choice((None, cost)),
                 completion_cost=pick.choice((None, cost)),
             )

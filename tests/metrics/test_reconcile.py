@@ -31,6 +31,7 @@ def _traffic() -> None:
                 span_row(trace_id=trace, kind="agent", billable=False, user_id=f"u{n % 3}", session_id="s", team="t"),
                 span_row(trace_id=trace, parent_span_id="r", start_us=T0_US + n * HOUR_US // 4, ttft_us=n * 1000),
                 span_row(trace_id=trace, parent_span_id="r", status="error", error_type="E", error_message=f"m{n}"),
+                span_row(trace_id=trace, parent_span_id="r", total_cost=None, unpriced_reason="no_usage"),
             ]
         )
     refresh(LATER)
@@ -65,10 +66,11 @@ def test_a_changed_cell_is_found_and_mended(name: str) -> None:
     _skip_aggregates(rollup)
     _traffic()
     good = all_cells()
-    change = "counts = counts[2:] || 77::bigint" if rollup.value else "errors = errors + 3"
+    held = "counts" if rollup.value else "requests" if rollup.kind == "unpriced" else "errors"
+    change = "counts = counts[2:] || 77::bigint" if rollup.value else f"{held} = {held} + 3"
     _execute(f"UPDATE {name} SET {change} WHERE ctid = (SELECT min(ctid) FROM {name})")
     found = _examine()
-    assert {(d.rollup, d.component) for d in found} == {(name, "counts" if rollup.value else "errors")}
+    assert {(d.rollup, d.component) for d in found} == {(name, held)}
     (difference,) = found
     assert difference.stored != difference.expected
     assert set(difference.key) == set(rollup.key) - {"bucket", "project_id"}

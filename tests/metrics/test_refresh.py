@@ -28,12 +28,15 @@ def _sum(name: str, column: str) -> int:
 
 def test_every_rollup_holds_the_spans_after_their_buckets_are_over() -> None:
     write([span_row(user_id="u", session_id="s", ttft_us=9, start_us=T0_US + n * HOUR_US) for n in range(30)])
-    write([span_row(status="error", error_type="Boom", error_message="no", user_id="u", session_id="s", ttft_us=1)])
+    error = {"status": "error", "error_type": "Boom", "error_message": "no", "total_cost": None}
+    write([span_row(**error, user_id="u", session_id="s", ttft_us=1)])
     report = refresh(LATER)
     assert (report.marks, report.spans, report.more, marks()) == (31, 31, False, 0)
     for name, rollup in ROLLUPS.items():
         if rollup.kind == "errors":
             assert _sum(name, "errors") == 1, name
+        elif rollup.kind == "unpriced":
+            assert _sum(name, "requests") == 1, name
         elif rollup.value:
             assert _sum(name, "(SELECT sum(n) FROM unnest(counts) n)") == 31, name
         else:
@@ -203,8 +206,8 @@ def test_heavy_hours_are_built_one_kind_a_pass(monkeypatch: pytest.MonkeyPatch) 
         assert {watermark("users_1h"), watermark("latency_1h")} == {
             T0.replace(minute=0, second=0, microsecond=0) + timedelta(hours=hours) for hours in (0, 1)
         }
-        assert refresh(T0 + timedelta(minutes=33)).passes == 5
-    kinds = ("users", "sessions", "latency", "ttft", "errors", "tags")
+        assert refresh(T0 + timedelta(minutes=33)).passes == 6
+    kinds = ("users", "sessions", "latency", "ttft", "errors", "tags", "unpriced")
     assert len({watermark(f"{kind}_1h") for kind in kinds}) == 1
     assert _sum("users_1h", "requests") == _sum("sessions_project_1h", "requests") == 30
 

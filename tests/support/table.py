@@ -91,6 +91,7 @@ GET    /api/v1/budgets/{number}             costs:read
 PATCH  /api/v1/budgets/{number}             costs:manage
 DELETE /api/v1/budgets/{number}             costs:manage
 GET    /api/v1/budgets/{number}/status      costs:read
+GET    /api/v1/costs/unpriced               costs:read
 POST   /v1/traces                           traces:write
 POST   /v1/metrics                          traces:write
 POST   /v1/logs                             traces:write

@@ -6,7 +6,7 @@ from django.urls import URLPattern, path
 
 from apps.costs.api import budgets, prices, reprice
 from apps.costs.api.forecast import ForecastView
-from apps.costs.api.reports import AttributionView, BreakdownView, ChangeView, CostsView, SummaryView
+from apps.costs.api.reports import AttributionView, BreakdownView, ChangeView, CostsView, SummaryView, UnpricedView
 
 urlpatterns: list[URLPattern] = [
     path("api/v1/costs", CostsView.as_view(), name="costs"),
@@ -18,4 +18,5 @@ urlpatterns: list[URLPattern] = [
     path("api/v1/costs/change", ChangeView.as_view(), name="costs-change"),
     *reprice.urlpatterns,
     *budgets.urlpatterns,
+    path("api/v1/costs/unpriced", UnpricedView.as_view(), name="costs-unpriced"),
 ]

@@ -8,8 +8,10 @@ from drf_spectacular.types import OpenApiTypes
 
 from apps.common.reads.schemas import COUNT, NUMBER, TEXT, TIME, array, nullable, obj, query
 from apps.costs.api.openapi import FIGURES, METADATA, MONEY, SAMPLE_METADATA, SHARE, operation, sample
+from apps.costs.pricing import REASONS
 from apps.costs.reports import question
 from apps.costs.reports.decompose import FACTORS
+from apps.costs.reports.unpriced import UNKNOWN
 
 _NAME = {"type": ["string", "null"]}
 _EXACT = {"type": "number"}
@@ -190,6 +192,60 @@ CHANGE = operation(
                 "current_cost_usd": 45.3,
                 "previous_cost_usd": 30.2,
                 **_CHANGE_SAMPLE,
+            }
+        ],
+    },
+)
+
+_TOKENS: dict[str, Any] = {"type": ["integer", "null"]}
+UNPRICED = operation(
+    "costs_unpriced",
+    "Requests without a cost, by model and by the reason",
+    [
+        query(
+            "limit",
+            f"Groups listed, the most requests first, 1 to {question.MAX_LIMIT}",
+            type=OpenApiTypes.INT,
+            default=question.DEFAULT_LIMIT,
+        ),
+    ],
+    {
+        "metadata": obj(**METADATA, limit=COUNT),
+        "totals": obj(requests=COUNT, unpriced_requests=COUNT, unpriced_share=NUMBER),
+        "total_groups": COUNT,
+        "others": obj(requests=COUNT),
+        "data": array(
+            obj(
+                provider=_NAME,
+                model=_NAME,
+                reason={"type": "string", "enum": [*REASONS, UNKNOWN]},
+                message=TEXT,
+                requests=COUNT,
+                total_tokens=_TOKENS,
+                prompt_tokens=_TOKENS,
+                completion_tokens=_TOKENS,
+                first_seen=TIME,
+                last_seen=TIME,
+            )
+        ),
+    },
+    {
+        "metadata": {**SAMPLE_METADATA, "limit": 50},
+        "totals": {"requests": 1500, "unpriced_requests": 12, "unpriced_share": 0.008},
+        "total_groups": 1,
+        "others": {"requests": 0},
+        "data": [
+            {
+                "provider": "acme-llm",
+                "model": "acme-large",
+                "reason": "unknown_model",
+                "message": REASONS["unknown_model"],
+                "requests": 12,
+                "total_tokens": 14400,
+                "prompt_tokens": 12000,
+                "completion_tokens": 2400,
+                "first_seen": "2026-11-01T08:00:00Z",
+                "last_seen": "2026-11-07T17:42:00Z",
             }
         ],
     },

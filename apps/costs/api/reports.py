@@ -21,6 +21,7 @@ from apps.costs.reports import question, shares
 from apps.costs.reports.change import change
 from apps.costs.reports.series import Report, series
 from apps.costs.reports.summary import earliest, summarize
+from apps.costs.reports.unpriced import unpriced
 from apps.metrics import params
 from apps.metrics.spec import MAX_BUCKETS, QuerySpec, check_range
 from apps.metrics.summary import sources
@@ -195,6 +196,20 @@ class ChangeView(CostsRead):
         return Question((base, compared, limit), compute, CHANGE_NAMES, lambda: (version_of(base), version_of(earlier)))
 
 
+@extend_schema_view(get=extend_schema(**openapi_reports.UNPRICED))
+class UnpricedView(CostsRead):
+    """`GET /api/v1/costs/unpriced`."""
+
+    def question(self, request: Request, **_: Any) -> Question:
+        source, base = self.asked(request, "limit")
+        limit = question.limit_of(source)
+
+        def compute() -> dict[str, Any]:
+            return answered(base, lambda: unpriced(base, limit), limit=limit)
+
+        return Question((base, limit), compute, UNPRICED_NAMES, lambda: version_of(base))
+
+
 def _compared(source: Mapping[str, str], base: QuerySpec) -> tuple[datetime, datetime]:
     """The period compared with: named, or as far back as said, or just before."""
     edges = [name for name in ("compare_start", "compare_end") if name in source]
@@ -216,4 +231,5 @@ COSTS_NAMES = names(openapi.COSTS)
 BREAKDOWN_NAMES = names(openapi.BREAKDOWN)
 ATTRIBUTION_NAMES = names(openapi.ATTRIBUTION)
 SUMMARY_NAMES = names(openapi_reports.SUMMARY)
+UNPRICED_NAMES = names(openapi_reports.UNPRICED)
 CHANGE_NAMES = names(openapi_reports.CHANGE)

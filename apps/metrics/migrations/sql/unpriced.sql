@@ -1,0 +1,51 @@
+CREATE TABLE unpriced_1h (
+    bucket timestamptz NOT NULL,
+    project_id integer NOT NULL,
+    provider text,
+    model text,
+    environment text,
+    status text,
+    kind text,
+    team text,
+    unpriced_reason text,
+    requests bigint NOT NULL,
+    total_tokens_sum bigint,
+    total_tokens_count bigint,
+    prompt_tokens_sum bigint,
+    prompt_tokens_count bigint,
+    completion_tokens_sum bigint,
+    completion_tokens_count bigint,
+    cached_tokens_sum bigint,
+    cached_tokens_count bigint,
+    reasoning_tokens_sum bigint,
+    reasoning_tokens_count bigint,
+    first_seen timestamptz,
+    last_seen timestamptz
+) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
+CREATE INDEX unpriced_1h_project_bucket ON unpriced_1h (project_id, bucket);
+
+CREATE TABLE unpriced_1d (
+    bucket timestamptz NOT NULL,
+    project_id integer NOT NULL,
+    provider text,
+    model text,
+    environment text,
+    status text,
+    kind text,
+    team text,
+    unpriced_reason text,
+    requests bigint NOT NULL,
+    total_tokens_sum bigint,
+    total_tokens_count bigint,
+    prompt_tokens_sum bigint,
+    prompt_tokens_count bigint,
+    completion_tokens_sum bigint,
+    completion_tokens_count bigint,
+    cached_tokens_sum bigint,
+    cached_tokens_count bigint,
+    reasoning_tokens_sum bigint,
+    reasoning_tokens_count bigint,
+    first_seen timestamptz,
+    last_seen timestamptz
+) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
+CREATE INDEX unpriced_1d_project_bucket ON unpriced_1d (project_id, bucket);
