@@ -18,3 +18,4 @@ class MetricsConfig(AppConfig):
         scrape.register("rollup_lag_seconds", "How long the oldest write waits to be folded.", rollup_lag_seconds)
         further_status["usage_cells"] = probes.usage_cells
         deletion.OF_USERS.append(retention.forget_user)
+        deletion.OF_SESSIONS.append(retention.forget_sessions)

@@ -5,6 +5,7 @@ Retention never marks anything dirty: what it removes stays frozen in coarser ce
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -144,12 +145,24 @@ def forget_user(cursor: CursorWrapper, project_id: int, user_id: str, floor: dat
     Args:
         floor: from here on raw spans are whole.
     """
+    return _forget(cursor, "user_id", project_id, [user_id], floor)
+
+
+def forget_sessions(
+    cursor: CursorWrapper, project_id: int, session_ids: Sequence[str], floor: datetime
+) -> dict[str, int]:
+    """The same for sessions."""
+    return _forget(cursor, "session_id", project_id, session_ids, floor)
+
+
+def _forget(cursor: CursorWrapper, column: str, project_id: int, ids: Sequence[str], floor: datetime) -> dict[str, int]:
     gone = 0
     for rollup in ROLLUPS.values():
-        if "user_id" in rollup.ids:
+        if column in rollup.ids:
             cursor.execute(
-                f"DELETE FROM {rollup.name} WHERE project_id = %s AND user_id = %s AND bucket < %s RETURNING bucket",
-                [project_id, user_id, floor],
+                f"DELETE FROM {rollup.name} WHERE project_id = %s AND {column} = ANY(%s) AND bucket < %s"
+                " RETURNING bucket",
+                [project_id, list(ids), floor],
             )
             days = [(project_id, bucket.replace(hour=0, minute=0)) for (bucket,) in cursor.fetchall()]
             ledger.bump_versions(cursor, days)

@@ -41,7 +41,9 @@ SWEEP_SECONDS = 50.0
 Counts = dict[str, int]
 # What else belongs to traces and to users: the rooms above add theirs. Each deletes in the transaction it is called in.
 OF_TRACES: list[Callable[[Any, int, Sequence[str]], Counts]] = []
+# Of users, and of sessions whose last trace goes: what bears their name and no refresh reaches, before a moment.
 OF_USERS: list[Callable[[Any, int, str, datetime], Counts]] = []
+OF_SESSIONS: list[Callable[[Any, int, Sequence[str], datetime], Counts]] = []
 
 _DELETE = """
 WITH gone AS (
@@ -57,6 +59,11 @@ SELECT %s, lower(r), upper(r) FROM (
     SELECT unnest(range_agg(tstzrange(m, m + interval '1 minute'))) AS r FROM unnest(%s::timestamptz[]) AS u (m)
 ) d
 """
+_SILENT = """
+SELECT x.session_id FROM unnest(%s::text[]) AS x (session_id) WHERE NOT EXISTS (
+    SELECT 1 FROM trace t WHERE t.project_id = %s AND t.session_id = x.session_id AND t.trace_id <> ALL(%s)
+)
+"""
 _FROZEN = "DELETE FROM trace WHERE project_id = %s AND trace_id = ANY(%s) AND first_start < %s RETURNING session_id"
 # Words and texts lie in ordinary rows on every tier, so they are found by id alone.
 _LEFT = "DELETE FROM {table} WHERE trace_id = ANY(%s) AND project_id = %s"
@@ -70,6 +77,7 @@ class Placed:
     trace_id: str
     first: datetime
     last: datetime
+    session_id: str | None
 
 
 @dataclass(slots=True)
@@ -95,7 +103,9 @@ def find_trace(projects: Mapping[str, int], trace_id: str) -> Placed:
     """
     with snapshot() as cursor:
         row, last = find(cursor, projects, trace_id)
-    return Placed(value_of(row, "project_id"), trace_id, value_of(row, "first_start"), last)
+    return Placed(
+        value_of(row, "project_id"), trace_id, value_of(row, "first_start"), last, value_of(row, "session_id")
+    )
 
 
 def delete_trace(placed: Placed, actor: audit.Actor, organization_id: int) -> Deleted:
@@ -160,7 +170,7 @@ def _delete_users_traces(project_id: int, user_id: str, done: Deleted, end: floa
     return True
 
 
-_PLACED = ["t.project_id", "t.trace_id", "t.first_start", "t.last_start"]
+_PLACED = ["t.project_id", "t.trace_id", "t.first_start", "t.last_start", "t.session_id"]
 
 
 def _traces_of(cursor: Any, project_id: int, user_id: str) -> list[Placed]:
@@ -202,6 +212,10 @@ def _delete(traces: Sequence[Placed], *, buried: bool = False) -> Counts:
         remake_sessions(cursor, sorted({(project_id, one) for (one,) in cursor.fetchall() if one is not None}))
         for forget in OF_TRACES:
             done.add(forget(cursor, project_id, ids))
+        cursor.execute(_SILENT, [sorted({t.session_id for t in traces if t.session_id}), project_id, ids])
+        if silent := [session for (session,) in cursor.fetchall()]:
+            for forget_sessions in OF_SESSIONS:
+                done.add(forget_sessions(cursor, project_id, silent, floor))
         cursor.execute(_MARK, [project_id, sorted(minutes)])
     return done.counts
 

@@ -101,7 +101,7 @@ def test_a_deleted_trace_is_as_if_it_had_never_been(world: World, refreshed: boo
         refresh(NOW)
     answer = _delete(world, "/goes")
     assert answer.status_code == 200, answer.content
-    assert answer.json()["deleted"] == {"traces": 1, "spans": 3, "scores": 1, "dead_letters": 1}
+    assert answer.json()["deleted"] == {"traces": 1, "spans": 3, "scores": 1, "dead_letters": 1, "cells": 0}
     assert world.get("/api/v1/traces/goes").json()["error"]["code"] == 1301
     assert [row["trace_id"] for row in world.get("/api/v1/traces").json()["data"]] == ["stays"]
     refresh(NOW + timedelta(hours=1))
@@ -180,6 +180,9 @@ def test_frozen_cells_lose_the_name_and_keep_their_sums(world: World) -> None:
     users = {row[:3] for name in ("users_1h", "users_1d") for row in all_cells()[name]}
     assert not any("ann" in row for row in all_cells()["users_1h"] + all_cells()["users_1d"])
     assert users, "bob's stay"
+    sessions = str(all_cells()["sessions_1h"]) + str(all_cells()["sessions_1d"])
+    assert "session of old" not in sessions
+    assert "session of other" in sessions
     with connection.cursor() as cursor:
         cursor.execute("SELECT sum(requests) FROM usage_1d")
         assert cursor.fetchone()[0] == 6, "sums that name nobody stay"
