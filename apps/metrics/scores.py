@@ -205,7 +205,8 @@ def _with_traces(source: Source, where: str) -> str:
 
 
 def _joins(judged: frozenset[str]) -> str:
-    # What names no span ends before a partition is looked for. As in apps.traces.summary.spans_of: the identity index, and its partitions by the trace's bounds.
+    # As in apps.traces.summary.spans_of: the identity index, and its partitions by the trace's bounds. What names no
+    # span ends before a partition is looked for.
     spans = (
         "s.trace_id = x.trace_id AND s.project_id + 0 = x.project_id"
         " AND s.start_time >= x.t_first_start AND s.start_time <= x.t_last_start"
