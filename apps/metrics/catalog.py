@@ -228,6 +228,8 @@ def score_metric(name: str) -> Metric:
     }
     formulas = {how: Formula("score", "score", sql, id=name) for how, sql in aggregates.items()}
     formulas["count"] = Formula("score", "integer", "count(*)", id=name)
+    # For reports, which need the sample of an average; no aggregation that a client can name.
+    formulas["valued"] = Formula("score", "integer", "count(x.value)", id=name)
     description = f"Scores named {name}: numbers as they are, true and false as 1 and 0; count counts categories too."
     return Metric(f"{SCORE_PREFIX}{name}", "score", description, "avg", formulas)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import time_machine
 from django.conf import settings
+from scipy.stats import ttest_ind
 
 from apps.orgs.models import RateLimit
 from apps.traces.writer import write
@@ -134,3 +136,69 @@ def test_it_has_a_bucket_of_its_own(world: World) -> None:
 def test_a_viewer_may_not_ask(world: World) -> None:
     _, key = world.new_key(role="viewer")
     assert ask(world, key=key).json()["error"]["code"] == 1100
+
+
+def judge(world: World, count: int) -> None:
+    """Spans of both models, each judged: one higher than the other, a category, a flag that is all the same."""
+    for model, level in (("gpt-4o", 0.4), ("o3", 0.7)):
+        rows = [span_row(project_id=world.default.pk, model=model) for _ in range(count)]
+        write(rows)
+        said: list[dict[str, Any]] = []
+        for number, row in enumerate(rows):
+            at = {"trace_id": row.trace_id, "span_id": row.span_id, "timestamp": "2026-11-05T13:00:00Z"}
+            said += [
+                {**at, "name": "relevance", "value": level + number % 7 / 100},
+                {**at, "name": "tone", "value": "kind", "data_type": "categorical"},
+                {**at, "name": "helpful", "value": True, "data_type": "boolean"},
+            ]
+        assert world.send("POST", "/api/v1/scores", {"scores": said}).json()["accepted"] == len(said)
+
+
+def test_quality_is_compared_by_scores(world: World) -> None:
+    judge(world, 35)
+    body = ask(world, metrics=["quality"]).json()
+    values = [0.7 + number % 7 / 100 for number in range(35)]
+    quality = body["models"][1]["quality"]
+    assert quality["relevance"] == {
+        "avg": pytest.approx(fmean(values)),
+        "stddev": pytest.approx(stdev(values)),
+        "scores": 35,
+    }
+    assert set(quality) == {"relevance", "helpful"}, "a category has no mean"
+    found = {row["measure"]: row for row in body["differences"]}
+    relevance = found["score.relevance"]
+    assert (relevance["verdict"], relevance["better"], relevance["a_n"]) == ("significant", None, 35)
+    right = ttest_ind([value - 0.3 for value in values], values, equal_var=False)
+    assert relevance["p_value"] == pytest.approx(right.pvalue, rel=1e-4)
+    assert found["score.helpful"]["verdict"] == "not_significant" and found["score.helpful"]["p_value"] == 1
+    one = ask(world, metrics=["quality"], scores=["helpful"]).json()
+    assert set(one["models"][0]["quality"]) == {"helpful"}
+    assert "scores" in one["metadata"]["data_source"]
+
+
+def test_few_scores_are_no_verdict(world: World) -> None:
+    judge(world, 12)
+    found = {row["measure"]: row for row in ask(world, metrics=["quality"]).json()["differences"]}
+    assert found["score.relevance"]["verdict"] == "insufficient_data" and found["score.relevance"]["a_n"] == 12
+
+
+@pytest.mark.parametrize(
+    ("scores", "code"), [("relevance", 1203), (["a b"], 1203), ([f"s{n}" for n in range(6)], 1205)]
+)
+def test_refused_scores(world: World, scores: Any, code: int) -> None:
+    error = ask(world, scores=scores).json()["error"]
+    assert (error["code"], error["field"]) == (code, "scores")
+
+
+def test_scores_go_through_the_other_reports(world: World) -> None:
+    judge(world, 5)
+    body = world.get("/api/v1/metrics/score.relevance", **RANGE).json()
+    assert body["current_period"]["values"]["count"] == 10 and body["value"] == pytest.approx(0.57)
+    series = world.get("/api/v1/metrics/score.relevance/timeseries", group_by="model", **RANGE).json()["data"]
+    assert {row["model"]: round(row["score.relevance"], 6) for row in series} == {"gpt-4o": 0.42, "o3": 0.72}
+    trends = world.get(
+        "/api/v1/metrics/trends", metrics="score.relevance,request_count", interval="5min", **RANGE
+    ).json()
+    assert trends["data"][0]["points"] == 1 and trends["data"][0]["direction"] == "not_enough_data"
+    assert trends["series"][-1].keys() == {"timestamp", "score.relevance", "request_count"}
+    assert world.get("/api/v1/metrics/score.", **RANGE).json()["error"]["code"] == 1300

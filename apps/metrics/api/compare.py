@@ -92,4 +92,4 @@ def _response(entry: Entry, request: HttpRequest, cached: bool) -> HttpResponse:
     return HttpResponse(body, content_type="application/json", headers=headers)
 
 
-COMPARE_NAMES = names(openapi.COMPARE)
+COMPARE_NAMES = (*names(openapi.COMPARE), "models.quality.*")

@@ -13,7 +13,7 @@ from apps.metrics.api.reports_openapi import DAY, META_EXAMPLE
 from apps.metrics.buckets import INTERVALS
 from apps.metrics.catalog import DIMENSION_NAMES
 from apps.metrics.reports.compare import BEST, MEASURES
-from apps.metrics.reports.compare_body import LEAST, MOST, SUBJECTS
+from apps.metrics.reports.compare_body import LEAST, MOST, MOST_SCORES, SUBJECTS
 
 _TEXT_OR_NULL: dict[str, Any] = {"type": ["string", "null"]}
 _FLAG: dict[str, Any] = {"type": "boolean"}
@@ -49,6 +49,11 @@ _BODY: dict[str, Any] = {
             }
         ),
         "alpha": {"type": "number", "minimum": 0.0001, "maximum": 0.5, "default": 0.05},
+        "scores": {
+            **array(TEXT),
+            "maxItems": MOST_SCORES,
+            "description": f"Names of scores for quality; the first {MOST_SCORES} of the projects if not given",
+        },
         "project": {"description": "A slug or a list of slugs"},
     },
 }
@@ -85,9 +90,10 @@ _MODEL = obj(
     latency=nullable(_LATENCY),
     cost=nullable(_COST),
     throughput=nullable(obj(tokens_per_second=NUMBER, requests_per_second={"type": "number"})),
+    quality=nullable({"type": "object", "additionalProperties": obj(avg=NUMBER, stddev=NUMBER, scores=COUNT)}),
 )
 _DIFFERENCE = obj(
-    measure={"type": "string", "enum": [item.name for item in MEASURES]},
+    measure={"type": "string", "description": f"{', '.join(item.name for item in MEASURES)}, or score.<name>"},
     a=TEXT,
     b=TEXT,
     verdict={"type": "string", "enum": ["significant", "not_significant", "insufficient_data"]},
@@ -138,6 +144,7 @@ _EXAMPLE_MODELS = [
         },
         "cost": None,
         "throughput": None,
+        "quality": None,
     }
     for label, average in (("gpt-4o", 1210.5), ("claude-sonnet-4-5", 1420.5))
 ]

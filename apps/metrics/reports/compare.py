@@ -17,8 +17,9 @@ from functools import cached_property
 from itertools import combinations
 from typing import Any
 
+from apps.metrics.catalog import SCORE_NAME
 from apps.metrics.reports.base import MIN_SAMPLE, Asking, Report, made, references
-from apps.metrics.reports.compare_body import Candidate, Comparison
+from apps.metrics.reports.compare_body import MOST_SCORES, Candidate, Comparison
 from apps.metrics.reports.models import SUCCESS, cost_per_success
 from apps.metrics.significance import (
     Ratio,
@@ -34,6 +35,7 @@ from apps.metrics.significance import (
     wilson,
 )
 from apps.metrics.spec import Filter, MetricRef, QuerySpec
+from apps.traces.scores import score_names
 
 MIN_CLUSTERS = 10
 PICO = Decimal("1e-12")
@@ -73,6 +75,7 @@ class Side:
     priced_successes: int = 0
     quantiles: Mapping[str, Any] = field(default_factory=dict)
     samples: dict[str, Sample] = field(default_factory=dict)
+    scores: dict[str, Sample] = field(default_factory=dict)
 
     @cached_property
     def totals(self) -> Mapping[str, int]:
@@ -120,6 +123,7 @@ class Measure:
         n: how many values the figure of a model is made of.
         value: the figure.
         test: of two models whose samples suffice.
+        less_is_better: None where nobody can say.
     """
 
     name: str
@@ -127,7 +131,7 @@ class Measure:
     n: Callable[[Side], int]
     value: Callable[[Side], float]
     test: Callable[[Side, Side], Test]
-    less_is_better: bool = True
+    less_is_better: bool | None = True
     enough: Callable[[Side], bool] = lambda side: True
 
 
@@ -171,6 +175,18 @@ MEASURES: tuple[Measure, ...] = (
 )
 
 
+def _score(name: str) -> Measure:
+    """A score's average; whether more of it is better, its name does not say."""
+    return Measure(
+        f"score.{name}",
+        "quality",
+        lambda side: side.scores[name].n if name in side.scores else 0,
+        lambda side: side.scores[name].mean,
+        lambda a, b: welch(a.scores[name], b.scores[name]),
+        less_is_better=None,
+    )
+
+
 def compare(asked: Comparison) -> Report:
     """The comparison.
 
@@ -181,6 +197,7 @@ def compare(asked: Comparison) -> Report:
     def make(asking: Asking) -> dict[str, Any]:
         sides = _sides(asking, asked)
         measures = [item for item in MEASURES if _wanted(item, asked.subjects)]
+        measures += [_score(name) for name in sorted({name for side in sides for name in side.scores})]
         differences = _differences(sides, measures, asked.alpha)
         return {
             "models": [_figures(side, asked) for side in sides],
@@ -223,11 +240,36 @@ def _sides(asking: Asking, asked: Comparison) -> list[Side]:
                 side.priced_successes = row["n"]
         if "latency" in asked.subjects:
             _ask_quantiles(asking, spec, list(group.values()))
+        if "quality" in asked.subjects:
+            _ask_scores(asking, spec, group, asked.scores)
     return list(sides.values())
 
 
 def _filters(names: Sequence[str], group: Mapping[tuple[str | None, ...], Side]) -> tuple[Filter, ...]:
     return tuple(Filter(name, "in", tuple(dict.fromkeys(key[at] for key in group))) for at, name in enumerate(names))
+
+
+def _ask_scores(
+    asking: Asking, spec: QuerySpec, group: Mapping[tuple[str | None, ...], Side], wanted: tuple[str, ...] | None
+) -> None:
+    """Mean, deviation and number of the values of scores."""
+    if wanted is None:
+        found = score_names(asking.cursor, spec.project_ids, 10 * MOST_SCORES)
+        wanted = tuple(name for name in found if SCORE_NAME.fullmatch(name))[:MOST_SCORES]
+    if not wanted:
+        return
+    refs = tuple(
+        MetricRef(f"score.{name}", how, f"{how}_{at}")
+        for at, name in enumerate(wanted)
+        for how in ("avg", "stddev", "valued")
+    )
+    for row in asking.rows(replace(spec, metrics=refs)):
+        side = group.get(tuple(row[name] for name in spec.group_by))
+        for at, name in enumerate(wanted):
+            if side is not None and row[f"valued_{at}"]:
+                deviation = row[f"stddev_{at}"]
+                variance = math.nan if deviation is None else deviation**2
+                side.scores[name] = Sample(row[f"valued_{at}"], row[f"avg_{at}"], variance)
 
 
 def _ask_quantiles(asking: Asking, spec: QuerySpec, group: Sequence[Side]) -> None:
@@ -274,6 +316,7 @@ def _figures(side: Side, asked: Comparison) -> dict[str, Any]:
         "latency": None,
         "cost": None,
         "throughput": None,
+        "quality": None,
     }
     if "latency" in asked.subjects:
         figures["latency"] = {
@@ -297,7 +340,16 @@ def _figures(side: Side, asked: Comparison) -> dict[str, Any]:
             "tokens_per_second": round(side.total("tps_tokens") / length, 6) if length else None,
             "requests_per_second": round(requests / seconds, 12),
         }
+    if "quality" in asked.subjects:
+        figures["quality"] = {
+            name: {"avg": _digits(item.mean), "stddev": _digits(_spread(item)), "scores": item.n}
+            for name, item in sorted(side.scores.items())
+        }
     return figures
+
+
+def _spread(item: Sample) -> float | None:
+    return math.sqrt(item.variance) if item.n > 1 else None
 
 
 def _reliability(side: Side, requests: int, errors: int) -> dict[str, Any]:
@@ -341,7 +393,7 @@ def _differences(sides: Sequence[Side], measures: Sequence[Measure], alpha: floa
     for (row, test, measure), p in zip(tests, adjusted, strict=True):
         row["p_adjusted"] = _digits(p)
         row["verdict"] = "significant" if p < alpha else "not_significant"
-        if p < alpha:
+        if p < alpha and measure.less_is_better is not None:
             row["better"] = row["a"] if (test.difference < 0) == measure.less_is_better else row["b"]
     return rows
 
@@ -382,7 +434,7 @@ def _best(sides: Sequence[Side], measure: Measure, differences: Sequence[Mapping
     left_out = [side.candidate.label for side in sides if side not in known]
     if len(known) < 2:
         return {"model": None, "tied_with": [], "reason": "insufficient_data", "left_out": left_out}
-    order = sorted(known, key=measure.value, reverse=not measure.less_is_better)
+    order = sorted(known, key=measure.value, reverse=measure.less_is_better is False)
     first = order[0].candidate.label
     beaten = {
         row["b"] if row["a"] == first else row["a"]

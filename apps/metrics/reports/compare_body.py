@@ -11,14 +11,16 @@ from apps.common.errors import ApiError
 from apps.common.reads import reading
 from apps.common.reads.reading import Problems
 from apps.metrics import params
+from apps.metrics.catalog import SCORE_NAME
 from apps.metrics.reports.base import base_spec
 from apps.metrics.reports.trends import alpha_of
 from apps.metrics.spec import QuerySpec
 from apps.orgs.scopes import Scope
 
-FIELDS = ("models", "metrics", "start_time", "end_time", "project", "filters", "alpha")
+FIELDS = ("models", "metrics", "start_time", "end_time", "project", "filters", "alpha", "scores")
 SUBJECTS = ("latency", "cost", "quality", "throughput")
 LEAST, MOST = 2, 10
+MOST_SCORES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +47,17 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What is compared, over which requests, at which level of significance."""
+    """What is compared, over which requests, at which level of significance.
+
+    Args:
+        scores: the names of scores for quality; None for the first that the projects have.
+    """
 
     base: QuerySpec
     candidates: tuple[Candidate, ...]
     subjects: tuple[str, ...]
     alpha: float
+    scores: tuple[str, ...] | None = None
 
 
 def from_body(body: Any, scope: Scope, now: datetime) -> Comparison:
@@ -68,8 +75,9 @@ def from_body(body: Any, scope: Scope, now: datetime) -> Comparison:
     subjects = take(lambda: _subjects(body.get("metrics")), ())
     alpha = take(lambda: alpha_of(body.get("alpha")), 0.05)
     filters = take(lambda: params.filters_from_body(body.get("filters")), ())
+    scores = take(lambda: _scores(body.get("scores")), None)
     times = {name: body[name] for name in ("start_time", "end_time") if name in body}
-    return Comparison(base_spec(times, scope, now, problems, filters=filters), candidates, subjects, alpha)
+    return Comparison(base_spec(times, scope, now, problems, filters=filters), candidates, subjects, alpha, scores)
 
 
 def _candidates(raw: Any) -> tuple[Candidate, ...]:
@@ -119,3 +127,13 @@ def _subjects(raw: Any) -> tuple[str, ...]:
         raise reading.bad("metrics", f"metrics must be a list of: {', '.join(SUBJECTS)}.", 1203)
     chosen = {reading.choice(item, SUBJECTS, "metrics") for item in raw}
     return tuple(name for name in SUBJECTS if name in chosen)
+
+
+def _scores(raw: Any) -> tuple[str, ...] | None:
+    if raw is None:
+        return None
+    if not isinstance(raw, list) or not all(isinstance(name, str) and SCORE_NAME.fullmatch(name) for name in raw):
+        raise reading.bad("scores", "scores must be a list of names of scores.", 1203)
+    if len(raw) > MOST_SCORES:
+        raise reading.bad("scores", f"At most {MOST_SCORES} scores.", 1205)
+    return tuple(dict.fromkeys(raw))

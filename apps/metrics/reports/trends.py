@@ -70,7 +70,7 @@ def _metrics(source: Mapping[str, str]) -> tuple[MetricRef, ...]:
     if not 1 <= len(names) <= MOST_METRICS:
         raise reading.bad("metrics", f"1 to {MOST_METRICS} metrics.", 1205)
     how = source.get("aggregation")
-    return tuple(params.reference(name, how, name.replace(".", "_")) for name in names)
+    return tuple(params.reference(name, how, name) for name in names)
 
 
 def trends(base: QuerySpec, alpha: float = 0.05) -> Report:
