@@ -21,14 +21,16 @@ _PARTS: Final = {
     "regex": "{0} ~ {1}",
 }
 _SIDE: Final = {"input": "A", "output": "B", "text": ""}
-# OFFSET keeps the planner from turning the question about one trace into a join over all spans there are.
+# OFFSET keeps the planner from turning the question about one trace into a join over all spans there are. The outer
+# bounds, of all traces that are looked at, let it plan without the partitions that none of them reaches.
 _SOME_SPAN: Final = (
     "EXISTS (SELECT 1 FROM span s{join} WHERE s.trace_id = t.trace_id AND s.project_id + 0 = t.project_id"
-    " AND s.start_time >= t.first_start AND s.start_time <= t.last_start AND ({condition}) OFFSET 0)"
+    " AND s.start_time >= t.first_start AND s.start_time <= t.last_start"
+    " AND s.start_time >= %(search_from)s AND s.start_time < %(search_to)s AND ({condition}) OFFSET 0)"
 )
 _JOIN: Final = (
     f" LEFT JOIN span_content c ON {same_span('c', 's')}"
-    " AND c.start_time >= t.first_start AND c.start_time <= t.last_start"
+    " AND c.start_time >= %(search_from)s AND c.start_time < %(search_to)s"
 )
 
 

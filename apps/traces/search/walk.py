@@ -17,7 +17,7 @@ from apps.traces.listing import Place, Sorting, behind
 from apps.traces.search.candidates import CAP, Pending, find, pending
 from apps.traces.shown import PICKED, start_of, value_of
 
-FIRST_STEP: Final = 200
+FIRST_STEP: Final = 60
 LONGEST_STEP: Final = 4_000
 MOST_LOOKED_AT: Final = 40_000
 MOST_SECONDS: Final = 3.0
@@ -101,16 +101,17 @@ def _all_candidates(cursor: Any, search: Search, waiting: Pending) -> list[str] 
 def _by_order(cursor: Any, source: Source, search: Search, found: Found, ids: list[str] | None) -> None:
     """Traces in order; those without a value to order by come last."""
     bounds = (search.start, search.end)
+    last = _last_start(cursor, source, bounds)
     sorting, after = search.sorting, found.reached
     if after is None or after.value is not None or not sorting.nullable:
-        _steps(cursor, source, search, found, bounds, ids)
+        _steps(cursor, source, search, found, bounds, last, ids)
         if not found.exhausted:
             return
         after = None
     if sorting.nullable:
         edge = search.end if sorting.descending else search.start
         found.reached, found.exhausted = after or Place(None, edge, 0, ""), False
-        _steps(cursor, source, search, found, bounds, ids, unknown=True)
+        _steps(cursor, source, search, found, bounds, last, ids, unknown=True)
 
 
 def _by_windows(cursor: Any, source: Source, search: Search, found: Found, waiting: Pending) -> None:
@@ -125,13 +126,14 @@ def _by_windows(cursor: Any, source: Source, search: Search, found: Found, waiti
     width = hi - lo
     while lo < hi and not found.full and not found.spent:
         window = (max(lo, hi - width), hi) if descending else (lo, min(hi, lo + width))
-        ids = _candidates(cursor, source, search, window, waiting)
+        last = _last_start(cursor, source, window)
+        ids = _candidates(cursor, search, (window[0], last), waiting)
         if ids is None and width > SHORTEST_WINDOW:
             width = max(width / 8, SHORTEST_WINDOW)
             continue
         found.exhausted = ids == []
         if not found.exhausted:
-            _steps(cursor, source, search, found, window, ids)
+            _steps(cursor, source, search, found, window, last, ids)
         if not found.exhausted:
             return
         lo, hi = (lo, window[0]) if descending else (window[1], hi)
@@ -140,15 +142,12 @@ def _by_windows(cursor: Any, source: Source, search: Search, found: Found, waiti
     found.exhausted = lo >= hi
 
 
-def _candidates(
-    cursor: Any, source: Source, search: Search, window: tuple[datetime, datetime], waiting: Pending
-) -> list[str] | None:
-    """The traces that begin in a window and may be meant, and others; None if the index names too many."""
+def _candidates(cursor: Any, search: Search, content: tuple[datetime, datetime], waiting: Pending) -> list[str] | None:
+    """The traces that may be meant by content between two times; None if the index names too many."""
     assert search.anchor is not None
-    last = _last_start(cursor, source, window)
-    if waiting.covers(window[0], last):
+    if waiting.covers(*content):
         return None
-    ids = find(cursor, search.project_ids, search.anchor, search.values, window[0], last, CAP)
+    ids = find(cursor, search.project_ids, search.anchor, search.values, *content, CAP)
     return None if ids is None else [*{*ids, *waiting.traces}]
 
 
@@ -173,16 +172,23 @@ def _steps(
     search: Search,
     found: Found,
     bounds: tuple[datetime, datetime],
+    last: datetime,
     ids: list[str] | None,
     *,
     unknown: bool = False,
 ) -> None:
-    """Look at the traces behind `found.reached`, more of them with each step, until the page or the budget is full."""
-    step = max(FIRST_STEP, 2 * found.wanted)
+    """Look at the traces behind `found.reached`, more of them with each step, until the page or the budget is full.
+
+    Args:
+        bounds: between which the traces begin.
+        last: a moment behind all their spans.
+        ids: the traces that come into question, if that is known.
+    """
+    step = max(FIRST_STEP, found.wanted + found.wanted // 8)
     found.exhausted = False
     while not found.full and not found.spent and not found.exhausted:
         step = min(step, LONGEST_STEP)
-        rows = _step(cursor, source, search, found.reached, bounds, ids, step, unknown=unknown)
+        rows = _step(cursor, source, search, found.reached, bounds, last, ids, step, unknown=unknown)
         looked_at = rows[-1][-1] if rows else 0
         found.looked_at += looked_at
         found.exhausted = looked_at < step
@@ -202,6 +208,7 @@ def _step(
     search: Search,
     after: Place | None,
     bounds: tuple[datetime, datetime],
+    last: datetime,
     ids: list[str] | None,
     step: int,
     *,
@@ -218,6 +225,7 @@ def _step(
     by_start = unknown or sorting.column == "first_start"
     columns = (*(() if by_start else (sorting.column,)), "first_start", "project_id", "trace_id")
     values: dict[str, Any] = {"lo": bounds[0], "hi": bounds[1], "ids": ids, "step": step}
+    values |= {"search_from": bounds[0], "search_to": last}
     if after is not None:
         condition, more = behind(columns, after, sorting.descending)
         conditions.append(condition)
