@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.metrics.forecasting import Forecast, NotEnough, accuracy, batch, forecast, intervals
-from apps.metrics.forecasting.backtest import MOST_ORIGINS, origins_of
-from apps.metrics.forecasting.decomposed import seasonal_pattern, slope
+from apps.metrics.forecasting.backtest import MOST_ORIGINS, origins_of, score
+from apps.metrics.forecasting.decomposed import seasonal_pattern, slope, theta
 from apps.metrics.forecasting.smoothing import FAMILIES, grid, smooth, smooth_seasons
 
 WEEK = np.array([10.0, 12, 14, 13, 11, 3, 2])
@@ -251,6 +251,56 @@ def test_holt_winters_finds_a_season_and_keeps_its_phase() -> None:
         pattern = states.seasons[-1, 0]
         level = states.level[-1, 0]
         np.testing.assert_allclose(level * pattern if ratio else level + pattern, WEEK, rtol=1e-9)
+
+
+@pytest.mark.parametrize("ratio", [False, True])
+def test_holt_winters_is_its_recursion(ratio: bool) -> None:
+    rng = np.random.default_rng(21)
+    series = np.tile(WEEK, 8)[:50] * rng.lognormal(0, 0.2, 50)
+    made = batch.make(series, np.array([31]), 7)
+    alpha, beta, phi, gamma = 0.3, 0.2, 0.9, 0.25
+    states = smooth_seasons(made, np.array([[alpha, beta, phi, gamma]]), multiplicative=ratio)
+    assert states.seasons is not None
+    for number in (0, 1):
+        row = made.row(number)
+        level, trend = float(row[:14].mean()), 0.0
+        first = row[:14].reshape(2, 7).mean(axis=0)
+        pattern = list(first / level if ratio else first - level)
+        for place, value in enumerate(row):
+            ahead, old = level + phi * trend, pattern[place % 7]
+            if ratio:
+                new = alpha * value / old + (1 - alpha) * ahead
+                pattern[place % 7] = gamma * value / ahead + (1 - gamma) * old
+            else:
+                new = alpha * (value - old) + (1 - alpha) * ahead
+                pattern[place % 7] = gamma * (value - new) + (1 - gamma) * old
+            trend = beta * (new - level) + (1 - beta) * phi * trend
+            level = new
+        assert states.level[number, 0] == pytest.approx(level)
+        assert states.trend[number, 0] == pytest.approx(trend)
+        np.testing.assert_allclose(states.seasons[number, 0], pattern)
+
+
+def test_theta_is_smoothing_with_half_the_slope() -> None:
+    series = 4 + 0.5 * np.arange(60) + np.random.default_rng(22).normal(0, 0.1, 60)
+    made = batch.make(series, np.array([40]), 1)
+    states = smooth(made, FAMILIES["simple_smoothing"])
+    chosen = int(np.argmin(states.errors[-1]))
+    alpha, half = FAMILIES["simple_smoothing"][chosen, 0], np.polyfit(np.arange(60), series, 1)[0] / 2
+    start = states.level[-1, chosen] + half * (1 - (1 - alpha) ** 60) / alpha
+    np.testing.assert_allclose(theta(made, 5)[-1], start + half * np.arange(5))
+
+
+def test_methods_are_chosen_by_their_totals_too() -> None:
+    assert score(np.array([[1.0, -1.0], [2.0, -2.0]])) == 1.5
+    assert score(np.array([[1.0, 1.0], [2.0, 2.0]])) == 3
+
+
+def test_coverage_is_that_of_intervals_made_without_the_origin() -> None:
+    errors = np.random.default_rng(23).normal(size=(9, 6))
+    errors[4] = 1000
+    found = intervals.coverage(errors, np.ones(9), intervals.OF_POINTS, 9)
+    assert found[0.95] <= 8 / 9
 
 
 def test_noise_alone_has_next_to_no_season() -> None:
