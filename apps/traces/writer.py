@@ -178,6 +178,17 @@ def write(
 
 def _living(database: BaseDatabaseWrapper, items: Items) -> Items:
     """Without the spans of deleted traces: a sender that repeats one is told that it is stored, as it once was."""
+    try:
+        return _without_dead(database, items)
+    except (OperationalError, InterfaceError):
+        # As for the write itself: a connection kept open may be dead since the server's restart.
+        if database.in_atomic_block or not _lost(database):
+            raise
+        database.close()
+        return _without_dead(database, items)
+
+
+def _without_dead(database: BaseDatabaseWrapper, items: Items) -> Items:
     if not tombstones.standing(database):
         return items
     dead = tombstones.buried(database, {(key[3], key[0]) for key, _ in items})

@@ -12,7 +12,7 @@ import pytest
 from django.db import connection, connections
 from psycopg import errors
 
-from apps.traces import wire, writer
+from apps.traces import tombstones, wire, writer
 from apps.traces.columns import SpanRow
 from apps.traces.models import Span, SpanMark
 from tests.support.spans import T0_US, span_row
@@ -111,7 +111,11 @@ def test_rows_and_marks_are_committed_on_return() -> None:
     assert counts == (1, 1)
 
 
-def test_a_connection_that_died_meanwhile_is_replaced() -> None:
+@pytest.mark.parametrize("remembered", [True, False])
+def test_a_connection_that_died_meanwhile_is_replaced(remembered: bool) -> None:
+    tombstones.standing(connection)
+    if not remembered:
+        tombstones.forget()  # the first statement is then the question for tombstones
     connection.ensure_connection()
     assert connection.connection is not None
     with _other() as other:
