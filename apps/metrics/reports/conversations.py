@@ -52,6 +52,7 @@ CHANGES = {
     "resolution_rate_change_pct": ("resolution", "rate"),
     "abandonment_rate_change_pct": ("abandonment", "rate"),
 }
+DENSE = 1_000_000  # values closer together are counted in a table instead of sorted
 Counts = tuple[NDArray[np.int64], NDArray[np.int64]]
 _MS, _USD = Decimal("0.001"), Decimal("1e-12")
 
@@ -188,7 +189,13 @@ def _merged(cells: Sequence[tuple[int, Any, Any]]) -> Counts:
         return np.empty(0, np.int64), np.empty(0, np.int64)
     values = np.concatenate([cell[1] for cell in cells], dtype=np.int64)
     counts = np.concatenate([cell[2].astype(np.int64) * cell[0] for cell in cells], dtype=np.int64)
-    known, places = np.unique(values, return_inverse=True)
+    if not len(values):
+        return values, counts
+    low = int(values.min())
+    if int(values.max()) - low < DENSE:
+        known, places = np.arange(low, int(values.max()) + 1), values - low
+    else:
+        known, places = np.unique(values, return_inverse=True)
     # Counts stay far below 2^53, so adding them as doubles is exact.
     added = np.bincount(places, weights=counts, minlength=len(known)).astype(np.int64)
     return known[added > 0], added[added > 0]
