@@ -124,7 +124,7 @@ def main() -> None:
 
         follow(hub, "list", listed, options.traces)
         follow(hub, "search, all fulfil it", searched("kind", "eq", "llm"), options.traces)
-        follow(hub, "search, few fulfil it", searched("duration_ms", "gt", 30_000), options.traces // 100)
+        follow(hub, "search, few fulfil it", searched("duration_ms", "gt", 3_000), options.traces // 100)
 
 
 def _lift_limits(hub: Hub) -> None:
