@@ -90,6 +90,7 @@ def plain(answer: HttpResponseBase) -> Any:
         body.pop("meta", None)
         if isinstance(body.get("metadata"), dict):
             body["metadata"].pop("query_ms", None)
+            body["metadata"].pop("as_of", None)
     return answer.status_code, headers, body
 
 
