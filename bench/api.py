@@ -254,18 +254,27 @@ def measure(hub: Hub, asks: list[Ask], facts: Facts, times: int) -> None:
         )
 
 
-def prepare(hub: Hub, spans: int, days: float, end: datetime) -> None:
-    """Load and fold, unless the kept folder has it all."""
-    start = end - timedelta(days=days)
+def missing(hub: Hub, table: str) -> bool:
     with psycopg.connect(hub.database_url) as connection:
-        if connection.execute("SELECT 1 FROM trace LIMIT 1").fetchone():
-            return
-    print(f"Loading {spans:,} spans over {days:g} days by COPY, with the texts of a fifth of them")
-    load(hub.database_url, project_id=hub.project_id, spans=spans, start=start, days=days)
-    load_content(hub.database_url, project_id=hub.project_id, spans=spans, start=start, days=days)
-    fold(hub, spans)
-    load_scores(hub.database_url, project_id=hub.project_id)
+        return connection.execute(f"SELECT 1 FROM {table} LIMIT 1".encode()).fetchone() is None
+
+
+def prepare(hub: Hub, spans: int, days: float, end: datetime) -> None:
+    """Load and fold what a kept folder does not have yet."""
+    start = end - timedelta(days=days)
+    if missing(hub, "trace"):
+        print(f"Loading {spans:,} spans over {days:g} days by COPY, with the texts of a fifth of them")
+        load(hub.database_url, project_id=hub.project_id, spans=spans, start=start, days=days)
+        load_content(hub.database_url, project_id=hub.project_id, spans=spans, start=start, days=days)
+        fold(hub, spans)
+    if missing(hub, "score"):
+        load_scores(hub.database_url, project_id=hub.project_id)
+        fold(hub, 0)
     with psycopg.connect(hub.database_url, autocommit=True) as connection:
+        began = time.perf_counter()
+        while connection.execute("SELECT 1 FROM text_mark UNION ALL SELECT 1 FROM span_mark LIMIT 1").fetchone():
+            time.sleep(1)
+        print(f"  waited {time.perf_counter() - began:.0f} s more for the index of words")
         connection.execute("VACUUM ANALYZE")
 
 
