@@ -5,6 +5,7 @@ Read by plain SQL, computed by polars: nothing of the product takes part.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import polars as pl
@@ -58,9 +59,17 @@ _SCORES = {
 }
 
 
+_projects: list[int] = []
+
+
+def about(projects: Iterable[int]) -> None:
+    """From now on read the rows of these projects."""
+    _projects[:] = projects
+
+
 def _read(table: str, columns: dict[str, Any]) -> pl.DataFrame:
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {', '.join(columns)} FROM {table}")
+        cursor.execute(f"SELECT {', '.join(columns)} FROM {table} WHERE project_id = ANY(%s)", [_projects])
         rows = cursor.fetchall()
     return pl.DataFrame(rows, schema=columns, orient="row")
 

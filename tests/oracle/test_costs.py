@@ -12,7 +12,7 @@ from tests.oracle import raw
 from tests.oracle.conftest import Asked
 from tests.oracle.money import near, same_money
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("oracle-costs")]
 ZONE = "America/St_Johns"  # half an hour off the full one
 COLUMN = {"user": "user_id", "session": "session_id"}
 

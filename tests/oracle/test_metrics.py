@@ -11,7 +11,7 @@ from tests.oracle import raw
 from tests.oracle.conftest import Asked
 from tests.oracle.money import near, same_money
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("oracle-metrics")]
 
 
 def test_costs_and_counts_of_every_hour_and_group(hub: Asked) -> None:

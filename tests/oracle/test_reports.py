@@ -12,7 +12,7 @@ from tests.oracle import raw
 from tests.oracle.conftest import Asked
 from tests.oracle.money import near, number, same_money
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("oracle-reports")]
 
 
 def in_range(hub: Asked) -> pl.DataFrame:

@@ -11,7 +11,7 @@ from tests.oracle import raw
 from tests.oracle.conftest import Asked
 from tests.oracle.money import near, number, same_money
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("oracle-sessions")]
 
 
 def sessions() -> dict[tuple[int, str], pl.DataFrame]:
@@ -38,8 +38,7 @@ def test_every_conversation(hub: Asked) -> None:
         if not page["pagination"]["has_more"]:
             break
         cursor = {"cursor": page["pagination"]["next_cursor"]}
-    slugs = {"default": hub.world.default.pk, "web": hub.world.web.pk}
-    shown = {(slugs[row["project"]], row["session_id"]): row for row in rows}
+    shown = {(hub.projects[row["project"]], row["session_id"]): row for row in rows}
     wanted = {key: turns for key, turns in sessions().items() if hub.start <= turns["first_start"][0] < hub.end}
     assert len(shown) == len(rows)
     assert shown.keys() == wanted.keys()

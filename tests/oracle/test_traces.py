@@ -13,7 +13,7 @@ from tests.oracle import raw
 from tests.oracle.conftest import Asked
 from tests.oracle.money import near, same_money
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("oracle-traces")]
 Row = dict[str, Any]
 
 
