@@ -54,8 +54,10 @@ class Summary:
     seconds: float
 
 
-def summarize(base: QuerySpec, compare: bool = True) -> Summary:
+def summarize(base: QuerySpec, compare: bool = True, *, messages: bool = True) -> Summary:
     """The summary of a question's range, projects and filters; its metrics and groups are not looked at.
+
+    messages: whether texts of errors are shown, which are content.
 
     Raises:
         ApiError: as `runner.answer`.
@@ -78,7 +80,7 @@ def summarize(base: QuerySpec, compare: bool = True) -> Summary:
         "previous_period": previous and _period(base.start - (base.end - base.start), base.start, previous),
         "changes": previous and {name: change_pct(now[column], previous[column]) for name, column in CHANGES.items()},
         "top_items": {name: _top(items.rows, metric) for name, metric in TOP},
-        "quality": _quality(now, errors.rows),
+        "quality": _quality(now, errors.rows, messages),
     }
     return Summary(blocks, (*answers, items, errors), time.perf_counter() - begun)
 
@@ -129,27 +131,27 @@ def share(part: Any, whole: Any) -> float:
     return round(float(Decimal(str(part)) / Decimal(str(whole))), 6) if whole else 0.0
 
 
-def common_errors(errors: list[Row], count: int) -> list[dict[str, Any]]:
-    """The commonest errors of so many, each with its part of all in percent and one of its messages."""
+def common_errors(errors: list[Row], count: int, messages: bool) -> list[dict[str, Any]]:
+    """The commonest errors of so many, each with its part of all in percent and, if it may be shown, one message."""
     return [
         {
             "error_type": row["error_type"],
             "count": row["count"],
             "percentage": round(share(row["count"], count) * 100, 4),
-            "sample_message": row["sample_message"],
+            "sample_message": row["sample_message"] if messages else None,
         }
         for row in errors
     ]
 
 
-def _quality(now: Row, errors: list[Row]) -> dict[str, Any]:
+def _quality(now: Row, errors: list[Row], messages: bool) -> dict[str, Any]:
     count = now["error_count"]
     return {
         "error_count": count,
         "success_count": now["total_requests"] - count,
         "error_rate": now["error_rate"],
         "success_rate": now["success_rate"],
-        "most_common_errors": common_errors(errors, count),
+        "most_common_errors": common_errors(errors, count, messages),
     }
 
 

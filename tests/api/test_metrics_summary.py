@@ -50,6 +50,21 @@ def traffic(world: World) -> None:
     )
 
 
+@pytest.mark.usefixtures("traffic")
+@pytest.mark.parametrize("path", ["/api/v1/metrics/summary", "/api/v1/metrics/quality"])
+def test_messages_of_errors_are_content(world: World, path: str) -> None:
+    def messages(**key: Any) -> set[str | None]:
+        body = world.get(path, key=world.new_key(**key)[1]).json()
+        errors = body.get("quality", body)["most_common_errors"]
+        assert [error["count"] for error in errors] == [3, 1]
+        return {error["sample_message"] for error in errors}
+
+    assert messages(role="analyst") == {"slow down 0", None}
+    assert (
+        messages(role="viewer") == messages(role="billing") == messages(permissions=["metrics:read"], role="") == {None}
+    )
+
+
 def without_times(body: dict[str, Any]) -> dict[str, Any]:
     return {name: body[name] for name in ("current_period", "previous_period", "changes", "top_items", "quality")}
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from rest_framework.request import Request
+
 from apps.metrics.runner import Answer
 from apps.metrics.spec import QuerySpec
 from apps.metrics.summary import sources
+from apps.orgs.scopes import principal_of
 from apps.orgs.views import ReadView
 
 
@@ -16,6 +19,11 @@ class MetricsRead(ReadView):
     area = "metrics"
     ttl = "cache_ttl_metrics"
     required_permission = "metrics:read"
+
+
+def messages_visible(request: Request) -> bool:
+    """Whether the caller may read texts of errors, which are content here as they are in traces."""
+    return "traces:content" in principal_of(request).permissions
 
 
 def metadata(spec: QuerySpec, made: Answer) -> dict[str, Any]:

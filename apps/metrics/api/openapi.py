@@ -246,7 +246,10 @@ SUMMARY: dict[str, Any] = {
                             error_type={"type": ["string", "null"]},
                             count=COUNT,
                             percentage=NUMBER,
-                            sample_message={"type": ["string", "null"]},
+                            sample_message={
+                                "type": ["string", "null"],
+                                "description": "Content: null without traces:content",
+                            },
                         )
                     ),
                 ),

@@ -13,7 +13,7 @@ from apps.common.parameters import check_parameters
 from apps.common.reads import fields
 from apps.common.reads.schemas import names
 from apps.metrics.api import quality_openapi as openapi
-from apps.metrics.api.base import MetricsRead
+from apps.metrics.api.base import MetricsRead, messages_visible
 from apps.metrics.reports import quality
 from apps.metrics.versions import version_of
 from apps.orgs.scopes import principal_of, scope_of, single_values
@@ -32,9 +32,10 @@ class QualityView(MetricsRead):
         source = single_values(request)
         scope = scope_of(principal_of(request), source.get("project"))
         spec, compare = quality.from_query(source, scope, datetime.now(UTC))
+        messages = messages_visible(request)
 
         def compute() -> Mapping[str, Any]:
-            made = quality.quality(spec, compare)
+            made = quality.quality(spec, compare, messages=messages)
             described = made.metadata(spec, interval=spec.interval, timezone=spec.tz)
             described["data_source"] = [*described["data_source"], "scores"]
             return {"metadata": described, **made.blocks}

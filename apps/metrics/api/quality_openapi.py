@@ -23,8 +23,9 @@ _FIGURES: dict[str, Any] = {
     "success_rate": NUMBER,
 }
 _PERIOD = obj(start_time=TIME, end_time=TIME, **_FIGURES)
+_MESSAGE: dict[str, Any] = {"type": ["string", "null"], "description": "Content: null without traces:content"}
 _MODEL = obj(provider=_MAYBE, model=_MAYBE, **_FIGURES)
-_ERROR = obj(error_type=_MAYBE, count=COUNT, percentage=NUMBER, sample_message=_MAYBE)
+_ERROR = obj(error_type=_MAYBE, count=COUNT, percentage=NUMBER, sample_message=_MESSAGE)
 _SCORE = obj(
     name=TEXT,
     count=COUNT,

@@ -19,7 +19,7 @@ from apps.common.reads.schemas import names
 from apps.common.reads.snapshot import snapshot
 from apps.metrics import params, parse
 from apps.metrics.api import openapi
-from apps.metrics.api.base import MetricsRead, metadata
+from apps.metrics.api.base import MetricsRead, messages_visible, metadata
 from apps.metrics.catalog import CATALOGUE, DIMENSION_NAMES, PERCENTILES, SCORE_NAME, score_metric
 from apps.metrics.runner import answer
 from apps.metrics.spec import MAX_BUCKETS, MAX_GROUPS, MAX_METRICS, MAX_RANGE, MAX_ROWS, QuerySpec
@@ -111,9 +111,10 @@ class SummaryView(MetricsRead):
         source = single_values(request)
         scope = scope_of(principal_of(request), source.get("project"))
         spec, compare = parse.summary_from_query(source, scope, datetime.now(UTC))
+        messages = messages_visible(request)
 
         def compute() -> Mapping[str, Any]:
-            made = summarize(spec, compare)
+            made = summarize(spec, compare, messages=messages)
             described = {
                 "start_time": spec.start,
                 "end_time": spec.end,

@@ -64,8 +64,10 @@ def from_query(source: Mapping[str, str], scope: Scope, now: datetime) -> tuple[
     return base_spec(source, scope, now, problems, interval=interval, limit=limit), compare
 
 
-def quality(base: QuerySpec, compare: bool = True) -> Report:
+def quality(base: QuerySpec, compare: bool = True, *, messages: bool = True) -> Report:
     """The report of a question's range, projects, filters, interval and limit (of models).
+
+    messages: whether texts of errors are shown, which are content.
 
     Raises:
         ApiError: as `runner.answer`; 1204 where the range begins before scores are kept.
@@ -91,7 +93,7 @@ def quality(base: QuerySpec, compare: bool = True) -> Report:
             "current_period": _period(base.start, base.end, now),
             "previous_period": before and _period(base.start - span, base.start, before),
             "changes": before and changes(now, before, CHANGES),
-            "most_common_errors": common_errors(errors, now["error_count"]),
+            "most_common_errors": common_errors(errors, now["error_count"], messages),
             "models": rows[: base.limit],
             "least_reliable": _least_reliable(rows),
             "scores": [_score(base, name, found, _of_name(earlier, name), compare) for name, found in names],
