@@ -44,7 +44,7 @@ def _steps(tree: Iterable[tuple[Any, Any]], window: int) -> int:
             inside = _steps(inner, window)
             spread = min(int(most), window) - min(int(least), window) + 1
             if inside > 1 and most > 1:
-                raise _Runaway("a repeat or a choice inside a repeated group can backtrack without end")
+                raise _Runaway("has a repeat or a choice inside a repeated group, which can backtrack without end")
             ways *= spread * inside
         elif operator is sre.BRANCH:
             ways *= sum(_steps(branch, window) for branch in argument[1])
@@ -55,5 +55,5 @@ def _steps(tree: Iterable[tuple[Any, Any]], window: int) -> int:
         elif operator in (sre.ASSERT, sre.ASSERT_NOT):
             ways *= _steps(argument[1], window)
         elif operator in (sre.GROUPREF, sre.GROUPREF_EXISTS):
-            raise _Runaway("references to groups are not allowed")
+            raise _Runaway("refers back to a group, which is not allowed")
     return ways

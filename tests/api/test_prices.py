@@ -202,6 +202,18 @@ def test_what_is_no_price_is_refused(world: World, given: dict[str, Any], field:
     assert 1200 <= error(answer)[0] < 1300
 
 
+@pytest.mark.parametrize(
+    ("model", "end"),
+    [
+        ("(a+)+$", "has a repeat or a choice inside a repeated group, which can backtrack without end."),
+        (r"(a)\1", "refers back to a group, which is not allowed."),
+    ],
+)
+def test_what_is_wrong_with_an_expression_is_a_sentence(world: World, model: str, end: str) -> None:
+    answer = world.send("POST", PATH, {**OWN, "match": "regex", "model": model})
+    assert answer.json()["error"]["message"] == f"The expression {end}"
+
+
 def test_twelve_decimals_are_kept_exactly(world: World) -> None:
     made = add(world, prices={"input": "0.000000000001", "output": "1000000"}, model="fine")
     assert b'"input":0.000000000001' in world.get(f"{PATH}/{made['id']}").content.replace(b" ", b"")
