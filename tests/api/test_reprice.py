@@ -9,6 +9,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
@@ -166,6 +167,26 @@ def test_a_back_dated_price_counted_applied_and_undone_leaves_no_trace(shop: Wor
         "reprice.apply",
         "reprice.undo",
     ]
+
+
+def test_kept_answers_go_when_a_repricing_is_done(shop: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings.HUB, "cache_ttl_costs", 60)
+    asked = {"start_time": RANGE["start_time"], "end_time": RANGE["end_time"]}
+
+    def told() -> Any:
+        return shop.get("/api/v1/costs", **asked).json()["totals"]["total_cost_usd"]
+
+    before = told()
+    assert shop.get("/api/v1/costs", **asked).json()["meta"]["cached"] is True
+    back_dated(shop)
+    counted = count(shop)
+    post(shop, f"{PATH}/{counted['id']}/apply")
+    after = told()
+    assert after == pytest.approx(before + counted["counted"]["change_usd"]) != before
+    post(shop, f"{PATH}/{counted['id']}/undo")
+    assert told() == before
+    names = AuditEntry.objects.filter(object_type="reprice").values_list("object_name", flat=True)
+    assert set(names) == {f"{START:%Y-%m-%dT%H:%M:%SZ} to {END:%Y-%m-%dT%H:%M:%SZ}"}
 
 
 def kept_changes() -> int:
@@ -381,6 +402,8 @@ def test_old_values_go_after_ninety_days_and_with_them_the_undoing(shop: World) 
         ({}, "start_time"),
         ({"start_time": "yesterday"}, "start_time"),
         ({**RANGE, "end_time": RANGE["start_time"]}, "end_time"),
+        ({**RANGE, "start_time": "0001-01-01T00:00:00Z"}, "start_time"),
+        ({**RANGE, "end_time": "9999-12-31T00:00:00Z"}, "end_time"),
         ({**RANGE, "model": []}, "model"),
         ({**RANGE, "model": [7]}, "model"),
         ({**RANGE, "provider": "a\0b"}, "provider"),

@@ -315,7 +315,10 @@ class RepriceView(_JobsView):
     def post(self, request: Request) -> Response:
         given = body(request, NewJob)
         start, end = given["start_time"], given.get("end_time") or timezone.now()
-        if not EARLIEST <= start.year <= end.year <= LATEST or start >= end:
+        for name, moment in (("start_time", start), ("end_time", end)):
+            if not EARLIEST <= moment.year <= LATEST:
+                raise ApiError(1204, f"{name} must lie in the years {EARLIEST} to {LATEST}.", field=name)
+        if start >= end:
             raise ApiError(1204, "end_time must be after start_time.", field="end_time")
         slugs = given.get("project")
         scope = scope_of(self.principal(request), ",".join(slugs) if slugs else None)

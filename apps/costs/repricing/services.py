@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError, connection, transaction
@@ -161,6 +161,10 @@ def _worked(job: RepriceJob) -> RepriceJob:
     return job
 
 
+def _shown(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
 def _record(actor: Actor, action: str, job: RepriceJob) -> None:
     counted = Figures(job.counted).shown()
     record(
@@ -169,7 +173,7 @@ def _record(actor: Actor, action: str, job: RepriceJob) -> None:
         organization_id=job.organization_id,
         object_type="reprice",
         object_id=job.pk,
-        object_name=f"{job.start_time.isoformat()} to {job.end_time.isoformat()}"[:254],
+        object_name=f"{_shown(job.start_time)} to {_shown(job.end_time)}",
         after={
             "project_ids": job.project_ids,
             "providers": job.providers,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,6 +18,8 @@ from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
 from psycopg import errors
 
+from apps.common.reads import caching
+from apps.common.valkey import CacheDown
 from apps.costs.pricebook.overrides import OrganizationPrices, believed, compile_book_of
 from apps.costs.pricebook.services import last_change
 from apps.costs.repricing import statements
@@ -115,6 +118,8 @@ class _Worker:
         same = RepriceJob.objects.filter(pk=job.pk, state=job.state)
         if not same.update(**made.columns):
             raise _Overtaken
+        if made.columns.get("state") in (State.APPLIED, State.UNDONE):
+            transaction.on_commit(lambda: _forget(job.organization_id))
 
     def _reprice(self, cursor: CursorWrapper, job: RepriceJob) -> _Next:
         counting = job.state == State.COUNTING
@@ -194,6 +199,12 @@ class _Worker:
         if self._floors is None:
             self._floor, self._floors = raw_floors(timezone.now())
         return max(self._floor, self._floors.get(project, self._floor))
+
+
+def _forget(organization_id: int) -> None:
+    """Drop the organization's kept answers, so that what a repricing changed is seen as soon as it says it is done."""
+    with suppress(CacheDown):
+        caching.clear(organization_id)
 
 
 def raw_floors(now: datetime) -> tuple[datetime, dict[int, datetime]]:
