@@ -20,6 +20,7 @@ from apps.metrics.build import Build, new_watermarks, to_hold, touched_days
 from apps.metrics.ledger import RefreshReport
 from apps.metrics.ranges import Ranges, minute_of, minutes_in, moment_of, moments
 from apps.metrics.rollups import ROLLUPS
+from apps.traces.scores_cells import take_slice
 from apps.traces.summary import refresh_traces
 
 MARKS_READ = 50_000
@@ -156,7 +157,9 @@ def _fold(cursor: CursorWrapper, now: datetime, hold: timedelta, *, aggregates: 
     marks = read_marks(cursor, now, hold)
     floors = retention.floors(now, aggregates=aggregates)
     marked = floors.raw_kept(Ranges.of(marks.rows))
-    changed = floors.raw_kept(Ranges.of(refresh_traces(cursor, moments(marked), floors=floors.raw_moments())))
+    scores = [*moments(Ranges.of(marks.rows)), *take_slice(cursor)]
+    found = refresh_traces(cursor, moments(marked), floors=floors.raw_moments(), scores=scores)
+    changed = floors.raw_kept(Ranges.of(found))
     held = to_hold(cursor, now, old)
     marks.more |= bool(held)
     build = Build(cursor, floors, marked | changed, old, new_watermarks(now, old, held))

@@ -26,24 +26,21 @@ from apps.metrics.statement import (
     grouping,
     quoted,
 )
-from apps.traces.attribution import DEFAULT_ENVIRONMENT
 from apps.traces.current import Source, current_traces
-
-_JOIN = "{0}.project_id = x.project_id AND {0}.trace_id = x.trace_id AND x.session_id IS NULL"
-_OF_TRACE = (
-    "first_start",
-    "last_start",
-    "user_id",
-    "session_id",
-    "environment",
-    "team",
-    "providers",
-    "models",
-    "root_name",
+from apps.traces.scores_cells import (
+    COLUMNS,
+    DIMENSIONS,
+    JUDGED_TRACE,
+    Moments,
+    of_trace,
+    resolved,
+    unsettled,
+    with_trace,
 )
-# Dimensions for which a trace has to be looked at span by span.
-_AGREED = ("kind", "status")
-_AGREEMENT = ", ".join(f"CASE WHEN min(s.{name}) = max(s.{name}) THEN min(s.{name}) END AS {name}" for name in _AGREED)
+
+# What the columns of the cells are called in questions.
+_DIMENSIONS = {("name" if name == "span_name" else name): f"x.{name}" for name in ("project_id", *DIMENSIONS)}
+_DIMENSIONS["project"] = _DIMENSIONS.pop("project_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +60,7 @@ class _Reading:
 def _reading(cursor: psycopg.Cursor[Any], spec: QuerySpec, names: Sequence[str] | None) -> _Reading:
     if not spec.organization_id or not spec.project_ids:
         raise UnscopedQuery("a question about scores without an organization's projects")
-    judged = spec.dimensions - {"project"}
-    source = current_traces(cursor, spec.project_ids) if judged else None
-    params = Params(dict(source.parameters) if source is not None else {})
+    params = Params()
     where = [
         f"x.project_id = ANY({params.bind(list(spec.project_ids), 'integer[]')})",
         f"x.timestamp >= {params.bind(spec.start, 'timestamptz')}",
@@ -73,13 +68,18 @@ def _reading(cursor: psycopg.Cursor[Any], spec: QuerySpec, names: Sequence[str] 
         *([f"x.name = ANY({params.bind(list(names), 'text[]')})"] if names is not None else []),
     ]
     conditions = [condition(params, _DIMENSIONS[item.field], item) for item in spec.filters]
-    if source is None:  # filters name dimensions, so there are none
-        return _Reading("", f"FROM score x WHERE {' AND '.join(where)}", Context(spec, params, None))
-    head = f"WITH {source.ctes}\n" if source.dirty else ""
-    body = f"FROM ({_with_traces(source, ' AND '.join(where))}) x{_joins(judged)}"
+    context = Context(spec, params, None)
+    if spec.dimensions <= {"project"}:
+        return _Reading("", f"FROM score x WHERE {' AND '.join(where)}", context)
+    times = unsettled(cursor, spec.project_ids)
+    if not times:
+        return _Reading("", f"FROM score_cell x WHERE {' AND '.join([*where, *conditions])}", context)
+    source = current_traces(cursor, spec.project_ids)
+    params.values.update(source.parameters)
+    body = f"FROM ({_corrected(source, spec, params, times, ' AND '.join(where))}) x"
     if conditions:
         body += f" WHERE {' AND '.join(conditions)}"
-    return _Reading(head, body, Context(spec, params, None))
+    return _Reading(f"WITH {source.ctes}\n" if source.dirty else "", body, context)
 
 
 def compile_scores(cursor: psycopg.Cursor[Any], plan: Plan, part: Part) -> Statement:
@@ -155,69 +155,45 @@ def _aggregate(params: Params, part: Part, sql: str, name: str) -> str:
     return f"{sql} FILTER (WHERE x.name = {params.bind(name, 'text')})"
 
 
-def _dimensions() -> dict[str, str]:
-    """Every dimension over a score `x` with its trace, its span `s` and what the spans of its trace agree on, `b`."""
-
-    def only(column: str) -> str:
-        return f"CASE WHEN cardinality(x.t_{column}) = 1 THEN x.t_{column}[1] END"
-
-    def of_span(name: str, otherwise: str) -> str:
-        return f"CASE WHEN x.span_id IS NOT NULL THEN s.{name} ELSE {otherwise} END"
-
-    return {
-        "project": "x.project_id",
-        "user_id": "coalesce(s.user_id, x.t_user_id)",
-        "session_id": "coalesce(x.session_id, s.session_id, x.t_session_id)",
-        "environment": f"coalesce(x.environment, s.environment, x.t_environment, '{DEFAULT_ENVIRONMENT}')",
-        "team": "coalesce(s.team, x.t_team)",
-        "provider": of_span("provider", only("providers")),
-        "model": of_span("model", only("models")),
-        "name": of_span("name", "x.t_root_name"),
-        **{name: of_span(name, f"b.{name}") for name in _AGREED},
-    }
+# Two arrays of unknown length look small to the planner: it keeps them in a hash, whatever it thinks of the rest.
+_TOUCHED = """(
+    SELECT * FROM unnest(
+        ARRAY(SELECT d.project_id FROM current_touched d), ARRAY(SELECT d.trace_id FROM current_touched d)
+    ) AS d (project_id, trace_id)
+)"""
+_JUDGES = "x.project_id = d.project_id AND x.trace_id = d.trace_id AND x.session_id IS NULL"
+_EMPTIED = (
+    "SELECT k.project_id, k.trace_id FROM current_touched k EXCEPT SELECT k.project_id, k.trace_id FROM current_dirty k"
+)
 
 
-_DIMENSIONS = _dimensions()
+def _corrected(source: Source, spec: QuerySpec, params: Params, times: Moments, where: str) -> str:
+    """Cells as they are now: kept ones, and those made here of scores that have to be looked at themselves.
 
-
-def _with_traces(source: Source, where: str) -> str:
-    """Scores with their traces as these are now.
-
-    Where something was written since the last refresh the two kinds of traces are read apart: rows of `trace`, less the
-    touched ones by a hash, whatever the planner thinks of their number; and the touched ones from their side.
+    Those are the scores of unsettled times and the scores of traces with spans there: each kind is read from its own
+    side, so that no plan meets them row by row.
     """
-
-    def picked(alias: str) -> str:
-        return ", ".join(f"{alias}.{column} AS t_{column}" for column in _OF_TRACE)
-
-    clean = f"SELECT x.*, {picked('t')} FROM score x LEFT JOIN trace t ON {_JOIN.format('t')} WHERE {where}"
-    if not source.dirty:
-        return clean
-    return f"""
-    {clean} AND (x.session_id IS NOT NULL OR x.trace_id IS NULL OR (x.project_id, x.trace_id) NOT IN (
-        SELECT * FROM unnest(
-            ARRAY(SELECT d.project_id FROM current_dirty d), ARRAY(SELECT d.trace_id FROM current_dirty d)
-        ) AS d (project_id, trace_id)
-    ))
-    UNION ALL
-    SELECT x.*, {picked("d")} FROM current_dirty d JOIN score x ON {_JOIN.format("d")} WHERE {where}
-"""
-
-
-def _joins(judged: frozenset[str]) -> str:
-    # As in apps.traces.summary.spans_of: the identity index, and its partitions by the trace's bounds. What names no
-    # span ends before a partition is looked for.
-    spans = (
-        "s.trace_id = x.trace_id AND s.project_id + 0 = x.project_id"
-        " AND s.start_time >= x.t_first_start AND s.start_time <= x.t_last_start"
+    inside = [(max(lo, spec.start), min(hi, spec.end)) for lo, hi in times if lo < spec.end and hi > spec.start]
+    ranges = (
+        f"unnest({params.bind([lo for lo, _ in inside], 'timestamptz[]')},"
+        f" {params.bind([hi for _, hi in inside], 'timestamptz[]')}) AS r (lo, hi)"
     )
-    made = (
-        f" LEFT JOIN LATERAL (SELECT s.* FROM span s WHERE x.span_id IS NOT NULL AND {spans} AND s.span_id = x.span_id"
-        " ORDER BY s.start_time LIMIT 1) s ON true"
-    )
-    if not judged.isdisjoint(_AGREED):
-        made += (
-            f" LEFT JOIN LATERAL (SELECT {_AGREEMENT} FROM span s WHERE {spans} AND s.billable"
-            " AND x.span_id IS NULL AND x.session_id IS NULL) b ON true"
+    kept, late, looked_at = [where], ["true"], []
+    if inside:
+        kept.append(f"NOT x.timestamp <@ (SELECT range_agg(tstzrange(r.lo, r.hi)) FROM {ranges})")
+    if source.dirty:
+        kept.append(f"(x.trace_id IS NULL OR (x.project_id, x.trace_id) NOT IN {_TOUCHED})")
+        late.append(f"({JUDGED_TRACE} IS NULL OR (x.project_id, x.trace_id) NOT IN {_TOUCHED})")
+        of_dirty = f"SELECT x.*, {of_trace('d')} FROM current_dirty d JOIN score x ON {_JUDGES} WHERE {where}"
+        of_emptied = f"(SELECT x.* FROM ({_EMPTIED}) d JOIN score x ON {_JUDGES} WHERE {where})"
+        looked_at += [of_dirty, with_trace(of_emptied, "(SELECT t.* FROM trace t WHERE false)")]
+    if inside:
+        here = f"SELECT x.* FROM score x WHERE {where} AND x.timestamp >= r.lo AND x.timestamp < r.hi OFFSET 0"
+        looked_at.append(
+            with_trace(f"(SELECT x.* FROM {ranges} CROSS JOIN LATERAL ({here}) x WHERE {' AND '.join(late)})")
         )
-    return made
+    cells = f"SELECT {', '.join(f'x.{name}' for name in COLUMNS)} FROM score_cell x WHERE {' AND '.join(kept)}"
+    if not looked_at:
+        return cells
+    wanted = {"span_name" if name == "name" else name for name in spec.dimensions}
+    return f"{cells}\nUNION ALL\n{resolved(' UNION ALL '.join(looked_at), wanted)}"

@@ -25,7 +25,7 @@ from apps.common.reads.snapshot import snapshot
 from apps.common.valkey import CacheDown
 from apps.orgs import audit
 from apps.orgs.models import Project
-from apps.traces import schema, storage, tombstones
+from apps.traces import schema, scores_cells, storage, tombstones
 from apps.traces.current import current_traces, raw_floors, select
 from apps.traces.detail import find
 from apps.traces.scores import delete_scores
@@ -166,6 +166,7 @@ def _delete_users_traces(project_id: int, user_id: str, done: Deleted, end: floa
         floor = raw_floors(cursor, [project_id])[project_id]
         for forget in OF_USERS:
             done.add(forget(cursor, project_id, user_id, floor))
+        scores_cells.forget_user(cursor, project_id, user_id)
         cursor.execute("DELETE FROM user_deletion WHERE project_id = %s AND user_id = %s", [project_id, user_id])
     return True
 

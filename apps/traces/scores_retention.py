@@ -30,6 +30,11 @@ DELETE FROM score WHERE project_id = %(project)s AND id = ANY(ARRAY(
     SELECT c.id FROM score c WHERE c.project_id = %(project)s AND c.timestamp < %(floor)s LIMIT %(batch)s
 ))
 """
+_DELETE_CELLS = """
+DELETE FROM score_cell WHERE project_id = %(project)s AND id = ANY(ARRAY(
+    SELECT c.id FROM score_cell c WHERE c.project_id = %(project)s AND c.timestamp < %(floor)s LIMIT %(batch)s
+))
+"""
 _EMPTY = """
 UPDATE score SET comment = NULL, metadata = NULL WHERE project_id = %(project)s AND id = ANY(ARRAY(
     SELECT c.id FROM score c WHERE c.project_id = %(project)s AND c.timestamp < %(floor)s
@@ -48,6 +53,7 @@ def expire_scores(database: BaseDatabaseWrapper, now: datetime) -> int:
         projects = [project for (project,) in cursor.fetchall()]
     gone = 0
     for project in projects:
+        _in_batches(database, _DELETE_CELLS, {"project": project, "floor": floor})
         gone += _in_batches(database, _DELETE, {"project": project, "floor": floor})
         _in_batches(database, _EMPTY, {"project": project, "floor": own.get(project, everyones)})
     return gone

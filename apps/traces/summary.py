@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from apps.traces.scores_cells import fold_scores
 from apps.traces.sessions.fold import refresh_sessions
 
 # What billable spans take over from their trace where they say nothing themselves.
@@ -145,7 +146,11 @@ FROM n WHERE n.known AND ({_CHANGED})
 
 
 def refresh_traces(
-    cursor: Any, ranges: Sequence[Range], *, floors: Mapping[int | None, datetime] | None = None
+    cursor: Any,
+    ranges: Sequence[Range],
+    *,
+    floors: Mapping[int | None, datetime] | None = None,
+    scores: Sequence[Range] | None = None,
 ) -> list[Range]:
     """Recompute the rows of all traces that have a span in these ranges; the caller's transaction decides.
 
@@ -156,11 +161,14 @@ def refresh_traces(
         ranges: (project, from, to), half-open.
         floors: from when on a project's raw spans are kept, under None for all other projects; a trace that began
             before is left as it is, for its first spans are gone.
+        scores: where scores stand whose cells are made anew, beside those of the touched traces; `ranges` if not given.
 
     Returns:
         further ranges that are dirty now: minutes of billable spans that take over something that changed.
     """
+    judged = ranges if scores is None else scores
     if not ranges:
+        fold_scores(cursor, judged, traces=False)
         return []
     projects, starts, ends = ([row[column] for row in ranges] for column in range(3))
     cursor.execute("DROP TABLE IF EXISTS pg_temp.trace_touched")
@@ -173,6 +181,7 @@ def refresh_traces(
     if bounds[0] is not None:
         cursor.execute(_FOLD, bounds)
         changed = cursor.fetchall()
+    fold_scores(cursor, judged, traces=True)
     refresh_sessions(cursor, ranges)
     cursor.execute("DROP TABLE pg_temp.trace_touched")
     return changed

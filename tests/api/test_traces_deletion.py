@@ -81,7 +81,7 @@ def _state() -> dict[str, Any]:
 def _left(trace: str) -> list[int]:
     with connection.cursor() as cursor:
         found = []
-        for table in ("span", "span_content", "span_text", "trace", "score", "ingest_deadletter"):
+        for table in ("span", "span_content", "span_text", "trace", "score", "score_cell", "ingest_deadletter"):
             cursor.execute(f"SELECT count(*) FROM {table} WHERE trace_id = %s", [trace])
             found.append(cursor.fetchone()[0])
     return found
@@ -105,7 +105,7 @@ def test_a_deleted_trace_is_as_if_it_had_never_been(world: World, refreshed: boo
     assert world.get("/api/v1/traces/goes").json()["error"]["code"] == 1301
     assert [row["trace_id"] for row in world.get("/api/v1/traces").json()["data"]] == ["stays"]
     refresh(NOW + timedelta(hours=1))
-    assert _left("goes") == [0] * 6
+    assert _left("goes") == [0] * 7
     assert _state() == without
     entry = AuditEntry.objects.get(action="trace.delete")
     assert (entry.object_id, (entry.after or {})["spans"], entry.project_id) == ("goes", 3, project)
@@ -124,7 +124,7 @@ def test_nothing_brings_it_back(world: World) -> None:
     assert (answer.status_code, answer.json()["accepted"]) == (200, 1), "a sender is not told that it is deleted"
     refused = {**sent, "start_time": "1970-01-01T00:00:00Z"}
     assert world.send("POST", "/api/v1/traces", refused, key=world.key).json()["accepted"] == 0
-    assert _left("goes") == [0, 0, 0, 1 if Trace.objects.filter(trace_id="goes").exists() else 0, 0, 0]
+    assert _left("goes") == [0, 0, 0, 1 if Trace.objects.filter(trace_id="goes").exists() else 0, 0, 0, 0]
     assert Span.objects.filter(trace_id="goes", project_id=world.web.pk).count() == 0
     write(_rows(world.web.pk, "goes"))
     assert Span.objects.filter(trace_id="goes").count() == 3, "another project's trace of the same id is another one"

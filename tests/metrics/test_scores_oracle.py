@@ -10,12 +10,14 @@ import math
 import random
 import statistics
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 import time_machine
+from django.db import connection
 
 from apps.common.errors import ApiError
 from apps.metrics.refresh import refresh
@@ -274,6 +276,56 @@ def test_scores_as_metrics_equal_plain_python(seed: int) -> None:
     everything(world)
     refresh()
     everything(world)
+
+
+def cells() -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT c.* FROM score_cell c ORDER BY project_id, id")
+        return list(cursor.fetchall())
+
+
+def test_scores_from_before_there_were_cells_get_them_by_and_by() -> None:
+    pick = random.Random(3)
+    world = World()
+    planned = spans(pick, 100, 0)
+    world.write(planned)
+    world.judge(verdicts(pick, 80, 0, planned))
+    refresh()
+    made = cells()
+    assert len(made) == len(world.scores)
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM score_cell")
+        for project in (1, 2):
+            lo, hi = NOW - timedelta(days=9), NOW + timedelta(days=1)
+            cursor.execute("INSERT INTO score_mark (project_id, lo, hi) VALUES (%s, %s, %s)", [project, lo, hi])
+    everything(world)
+    refresh()
+    assert 0 < len(cells()) < len(made), "a part at a time"
+    everything(world)
+    world.write(planned[:10])
+    for score in pick.sample(list(world.scores.values()), 5):
+        world.forget(score)
+    everything(world)
+    for _ in range(4):
+        refresh()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM score_mark")
+        assert cursor.fetchone() == (0,)
+    assert cells() == [row for row in made if (row[0], row[1]) in world.scores]
+    everything(world)
+
+
+def test_a_cell_goes_with_its_score_and_moves_with_it() -> None:
+    world = World()
+    first = Score(1, "a", "relevance", "numeric", 1.0, NOW - timedelta(days=1), trace_id="t2")
+    world.judge([first, replace(first, id="b", value=2.0)])
+    refresh()
+    world.judge([replace(first, timestamp=NOW - timedelta(days=2), trace_id="t4", value=3.0)])
+    world.forget(world.scores[1, "b"])
+    same(world, asked(group_by=("model",)))
+    refresh()
+    assert [(row[1], row[2], row[5]) for row in cells()] == [("a", NOW - timedelta(days=2), 3.0)]
+    same(world, asked(group_by=("model",)))
 
 
 def test_beside_metrics_of_spans_each_is_what_it_is_alone() -> None:

@@ -67,6 +67,8 @@ def clear_spans() -> None:
         "session",
         "session_cell",
         "score",
+        "score_cell",
+        "score_mark",
         "retention_floor",
         *DELETED,
     )
