@@ -140,10 +140,12 @@ def _pages(tree: Any, sorting: Sorting, limit: int) -> list[tuple[int, str]]:
     return found
 
 
-@pytest.fixture(autouse=True, params=["few steps", "tiny steps and windows"])
+@pytest.fixture(autouse=True, params=["few steps", "tiny steps and windows", "no time"])
 def _bounded(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every way through: all at once, and by windows, steps and budgets of one or two traces."""
-    if request.param != "few steps":
+    if request.param == "no time":  # it was over before the first step
+        monkeypatch.setattr(walk, "MOST_SECONDS", -1.0)
+    elif request.param != "few steps":
         monkeypatch.setattr(walk, "FIRST_STEP", 1)
         monkeypatch.setattr(walk, "LONGEST_STEP", 2)
         monkeypatch.setattr(walk, "MOST_LOOKED_AT", 2)

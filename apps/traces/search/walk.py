@@ -58,7 +58,10 @@ class Search:
 
 @dataclass(slots=True)
 class Found:
-    """The rows of `PICKED` so far, and where looking for more goes on (None: nowhere)."""
+    """The rows of `PICKED` so far, and where looking for more goes on (None: nowhere).
+
+    However long it took to get there, a page goes some way: one that went none would lead back to itself, or nowhere.
+    """
 
     wanted: int
     rows: list[Row] = field(default_factory=list)
@@ -66,6 +69,7 @@ class Found:
     looked_at: int = 0
     began: float = field(default_factory=time.monotonic)
     exhausted: bool = False
+    moved: bool = False
 
     @property
     def full(self) -> bool:
@@ -73,7 +77,7 @@ class Found:
 
     @property
     def spent(self) -> bool:
-        return self.looked_at >= MOST_LOOKED_AT or time.monotonic() - self.began > MOST_SECONDS
+        return self.moved and (self.looked_at >= MOST_LOOKED_AT or time.monotonic() - self.began > MOST_SECONDS)
 
 
 def look(cursor: Any, source: Source, search: Search, after: Place | None, wanted: int) -> Found:
@@ -138,6 +142,7 @@ def _by_windows(cursor: Any, source: Source, search: Search, found: Found, waiti
             return
         lo, hi = (lo, window[0]) if descending else (window[1], hi)
         found.reached = Place(None, hi, 0, "") if descending else Place(None, lo, 0, "")
+        found.moved = True
         width *= 2
     found.exhausted = lo >= hi
 
@@ -189,6 +194,7 @@ def _steps(
     while not found.full and not found.spent and not found.exhausted:
         step = min(step, LONGEST_STEP)
         rows = _step(cursor, source, search, found.reached, bounds, last, ids, step, unknown=unknown)
+        found.moved = True
         looked_at = rows[-1][-1] if rows else 0
         found.looked_at += looked_at
         found.exhausted = looked_at < step
