@@ -290,6 +290,7 @@ def _sweep_some(done: Deleted) -> tuple[int, set[int]]:
             for table in schema.SPAN_TABLES[1:]:
                 # What was read from spans before they went, and written after.
                 cursor.execute(_LEFT.format(table=table), [ids, project_id])
+            done.add({"scores": delete_scores(cursor, project_id, ids)})
         tombstones.close(cursor, over)
     return len(over), {project_id for project_id, _, _ in found}
 

@@ -6,13 +6,14 @@ answer that shows or counts the score counts as current.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 import psycopg
 from django.db import InterfaceError, OperationalError, connection, transaction
 
+from apps.traces import tombstones
 from apps.traces.scores import UPSERT, Score, records
 from apps.traces.writer import WriteUnavailable, mark_ranges, marks_sql, us_of
 
@@ -50,6 +51,8 @@ class Written(NamedTuple):
 def write_scores(scores: Sequence[Score]) -> Written:
     """Store scores; durable on return. Of several with one id the last stays, and it replaces what is stored.
 
+    Those of deleted traces are left away: a sender who repeats one is told that it is there, as it once was.
+
     Raises:
         WriteUnavailable: nothing is stored, and they may be sent again.
     """
@@ -58,12 +61,20 @@ def write_scores(scores: Sequence[Score]) -> Written:
         return Written(frozenset())
     try:
         with transaction.atomic(), connection.cursor() as cursor:
-            return _write(cursor, list(last.values()))
+            return _write(cursor, _of_the_living(last.values()))
     except (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError) as error:
         raise WriteUnavailable("the database cannot take scores now") from error
 
 
+def _of_the_living(scores: Iterable[Score]) -> list[Score]:
+    every = list(scores)
+    dead = tombstones.buried(connection, {(score.project_id, score.trace_id) for score in every if score.trace_id})
+    return [score for score in every if (score.project_id, score.trace_id) not in dead]
+
+
 def _write(cursor: Any, scores: list[Score]) -> Written:
+    if not scores:
+        return Written(frozenset())
     keys = {"projects": [score.project_id for score in scores], "ids": [score.id for score in scores]}
     cursor.execute(_STORED, keys)
     before: list[Where] = cursor.fetchall()

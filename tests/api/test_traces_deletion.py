@@ -130,6 +130,25 @@ def test_nothing_brings_it_back(world: World) -> None:
     assert Span.objects.filter(trace_id="goes").count() == 3, "another project's trace of the same id is another one"
 
 
+def test_nor_does_a_verdict_on_it_come_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    write([*_rows(world.default.pk, "goes"), *_rows(world.default.pk, "stays")])
+    verdicts = [{"id": f"on {trace}", "trace_id": trace, "name": "tone", "value": 1} for trace in ("goes", "stays")]
+    world.send("POST", "/api/v1/scores", {"scores": verdicts}, key=world.key)
+    _delete(world, "/goes")
+    again = world.send("POST", "/api/v1/scores", {"scores": verdicts}, key=world.key).json()
+    assert [result["status"] for result in again["results"]] == ["updated", "updated"], "a sender is told as before"
+    assert [row["trace_id"] for row in world.get("/api/v1/scores").json()["data"]] == ["stays"]
+    with monkeypatch.context() as unseen:
+        unseen.setattr(tombstones, "buried", lambda *_: set())
+        world.send("POST", "/api/v1/scores", verdicts[0], key=world.key)
+    assert _left("goes")[4] == 1
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE trace_tombstone SET at = at - interval '61 seconds'")
+    deletion.sweep()
+    deletion.sweep()
+    assert _left("goes") == [0] * 6
+
+
 def test_a_dead_letter_that_is_driven_again_stays_dead(world: World) -> None:
     sent = {"trace_id": "goes", "name": "x", "start_time": "1970-01-01T00:00:00Z", "duration_ms": 5}
     world.send("POST", "/api/v1/traces", sent, key=world.key)
