@@ -290,7 +290,10 @@ def _sweep_some(done: Deleted) -> tuple[int, set[int]]:
             for table in schema.SPAN_TABLES[1:]:
                 # What was read from spans before they went, and written after.
                 cursor.execute(_LEFT.format(table=table), [ids, project_id])
+            # Verdicts and the like need no span to come in.
             done.add({"scores": delete_scores(cursor, project_id, ids)})
+            for forget in OF_TRACES:
+                done.add(forget(cursor, project_id, ids))
         tombstones.close(cursor, over)
     return len(over), {project_id for project_id, _, _ in found}
 

@@ -19,6 +19,7 @@ from apps.costs.repricing.models import RepriceJob
 from apps.metrics.refresh import refresh
 from apps.orgs.audit import SYSTEM
 from apps.orgs.models import AuditEntry
+from apps.traces import tombstones
 from tests.ingest.world import stored
 from tests.support.callers import bearer
 from tests.support.cells import all_cells, clear_cells
@@ -193,6 +194,20 @@ def kept_changes() -> int:
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM reprice_change")
         return int(cursor.fetchone()[0])
+
+
+def test_what_a_deleted_trace_cost_is_not_kept(shop: World) -> None:
+    back_dated(shop)
+    job = count(shop, dry_run=False)
+    changed = job["applied"]["changed"]
+    assert kept_changes() == changed > 1
+    gone = f"{55:032x}"
+    assert rows()[f"{55:016x}"]["model"] == "gpt-4o"
+    assert shop.send("DELETE", f"/api/v1/traces/{gone}").status_code == 200
+    assert kept_changes() == changed - 1
+    undone = post(shop, f"{PATH}/{job['id']}/undo")
+    assert undone["undone"] == {"restored": changed - 1, "left": 0}
+    tombstones.forget()
 
 
 def test_without_a_change_of_prices_nothing_changes(shop: World) -> None:

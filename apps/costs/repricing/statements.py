@@ -70,6 +70,7 @@ DELETE FROM reprice_change WHERE ctid = ANY (ARRAY(
     SELECT ctid FROM reprice_change WHERE job_id = %(job)s AND project_id = ANY(%(projects)s) LIMIT %(limit)s
 ))
 """
+_FORGET_TRACES = "DELETE FROM reprice_change WHERE trace_id = ANY(%s) AND project_id = %s"
 _CLAIM = "SELECT pg_try_advisory_xact_lock(%s, %s)"
 LOCK_CLASS = 0x52455052  # "REPR"
 Key = tuple[str, str, datetime, int]  # trace, span, start, project
@@ -193,3 +194,9 @@ def expire(cursor: CursorWrapper, job_id: int, project_ids: Sequence[int], limit
     """Drop a bounded number of what is kept of a job; how many went."""
     cursor.execute(_EXPIRE, {"job": job_id, "projects": list(project_ids), "limit": limit})
     return int(cursor.rowcount)
+
+
+def forget_traces(cursor: Any, project_id: int, trace_ids: Sequence[str]) -> dict[str, int]:
+    """Drop what is kept of the spans of deleted traces; it counts as nothing, for their spans are counted."""
+    cursor.execute(_FORGET_TRACES, [list(trace_ids), project_id])
+    return {}
