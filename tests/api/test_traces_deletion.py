@@ -146,7 +146,7 @@ def test_nor_does_a_verdict_on_it_come_back(world: World, monkeypatch: pytest.Mo
         cursor.execute("UPDATE trace_tombstone SET at = at - interval '61 seconds'")
     deletion.sweep()
     deletion.sweep()
-    assert _left("goes") == [0] * 6
+    assert _left("goes") == [0] * 7
 
 
 def test_a_dead_letter_that_is_driven_again_stays_dead(world: World) -> None:
