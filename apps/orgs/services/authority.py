@@ -56,8 +56,9 @@ class Authority:
         Raises:
             ApiError: 1102 for all projects of the organization, 1101 for a hidden one.
         """
-        if all_projects:
-            self.whole("Something for all projects")
+        if all_projects and not self.all_projects:
+            message = "Without a project named this is for all of the organization, which you do not see: name some."
+            raise ApiError(1102, message)
         for project in projects:
             if not self.covers((project.pk,)):
                 message = "The project is outside your membership or key."
