@@ -93,7 +93,8 @@ def too_many(spec: QuerySpec, groups: int) -> ApiError:
     span = spec.end - spec.start
     coarser = INTERVALS[INTERVALS.index(spec.interval) + 1 :] if spec.interval else ()
     fitting = next((name for name in coarser if groups * (span // STEPS[name] + 2) <= MAX_ROWS), None)
-    advice = f"interval {fitting} would fit" if fitting else "set a limit or group by less"
+    less = "take a shorter range, group by less or, where there is one, set a limit"
+    advice = f"interval {fitting} would fit" if fitting else less
     message = f"The answer has more than {MAX_ROWS} rows; {advice}."
     return ApiError(1205, message, field="limit", details={"groups": groups, "fitting_interval": fitting})
 

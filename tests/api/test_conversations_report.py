@@ -92,7 +92,7 @@ def period(rows: list[Row], as_of: datetime) -> dict[str, Any]:
         },
         "tokens": {
             "total": sum(tokens) if tokens else None,
-            "avg": _share(sum(tokens), len(tokens)),
+            "avg": round(sum(tokens) / len(tokens), 6) if tokens else None,
             "sample_size": len(tokens),
         },
         "errors": {

@@ -218,6 +218,19 @@ def test_an_id_on_two_projects_is_two_scores(world: World) -> None:
     assert world.send("DELETE", f"{PATH}/same?project=web").json()["error"]["code"] == 1300
 
 
+@pytest.mark.parametrize("score_id", ["%00", "a%00b", "%FF", "a" * 5000])
+def test_an_id_that_none_can_have_is_not_there(world: World, score_id: str) -> None:
+    for method in ("GET", "DELETE"):
+        answer = world.send(method, f"{PATH}/{score_id}")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (404, 1300)
+
+
+@pytest.mark.parametrize("text", ["1_0", "\u0663", "\u00bd", "1,5", "0x1f"])
+def test_numbers_are_plain(world: World, text: str) -> None:
+    answer = world.get(PATH, min_value=text)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, 1203)
+
+
 def test_comment_and_metadata_are_content(world: World) -> None:
     send(world, {**TRACE, "id": "a", "value": 1, "comment": "Frank said so", "metadata": {"who": "Frank"}})
     _, viewer = world.new_key()

@@ -185,3 +185,4 @@ def test_change_refuses_what_says_two_things(world: World) -> None:
     ):
         answer = world.get("/api/v1/costs/change", **query)
         assert (answer.status_code, answer.json()["error"]["code"]) == (400, code), query
+    assert answer.json()["error"]["field"] == "compare_start", "the range itself is as it should be"

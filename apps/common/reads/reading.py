@@ -125,8 +125,9 @@ def check_keys(source: Mapping[str, Any], known: Sequence[str], field: str) -> N
 def number(value: Any, field: str) -> Decimal:
     """A finite number."""
     if isinstance(value, (int, float, str)) and not isinstance(value, bool):
-        try:
-            parsed = Decimal(str(value))
+        text = str(value)
+        try:  # Decimal knows other digits and 1_000 as well
+            parsed = Decimal(text if text.isascii() and "_" not in text else "NaN")
         except InvalidOperation:
             parsed = Decimal("NaN")
         if parsed.is_finite() and abs(parsed.adjusted()) < 100:

@@ -223,6 +223,8 @@ def _compared(source: Mapping[str, str], base: QuerySpec) -> tuple[datetime, dat
         missing = "compare_end" if edges == ["compare_start"] else "compare_start"
         raise bad(missing, "compare_start and compare_end go together.", 1201)
     start, end = (reading.moment(source[name], name) for name in edges)
+    if start >= end:
+        raise bad("compare_start", "compare_start must be before compare_end.", 1204)
     check_range(start, end, None)
     return start, end
 

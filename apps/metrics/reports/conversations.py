@@ -276,7 +276,7 @@ def _period(spec: QuerySpec, found: Found) -> dict[str, Any]:
         },
         "tokens": {
             "total": values["total_tokens"] if values["tokened"] else None,
-            "avg": _ratio(values["total_tokens"], values["tokened"]),
+            "avg": round(values["total_tokens"] / values["tokened"], 6) if values["tokened"] else None,
             "sample_size": values["tokened"],
         },
         "errors": {
