@@ -215,7 +215,7 @@ def _series(spec: QuerySpec, found: Sequence[Profile]) -> list[dict[str, Any]]:
     for one in found:
         if one.part != "bucket":
             continue
-        index = key(replace(spec, group_by=()), (one.bucket,))[0]
+        index = key(spec, (one.bucket,))[0]
         blank = {"timestamp": spec.buckets.edges[index], "count": 0, "avg": None, "true_share": None}
         row = rows.setdefault(index, blank)
         row["count"] += one.size
