@@ -12,6 +12,7 @@ from apps.orgs.models import Organization
 from apps.orgs.services import project_create
 from apps.traces import retention, scores_retention
 from apps.traces.scores import Score, delete_scores, score_names, scores_of
+from apps.traces.scores_cells import fold_scores, forget_user
 from apps.traces.scores_writer import write_scores
 from tests.support.cells import marks
 
@@ -91,11 +92,33 @@ def test_scores_expire_and_their_content_before_them(monkeypatch: pytest.MonkeyP
                 for age in ages
             ]
         )
+    with connection.cursor() as cursor:
+        fold_scores(
+            cursor, [(p.pk, NOW - timedelta(days=500), NOW + timedelta(days=1)) for p in (short, long)], traces=False
+        )
     before = marks()
     assert retention.drop_expired(NOW).scores == 6
     assert ids() == {f"{slug}{age}" for slug in ("short", "long") for age in ages[:5]}
     with connection.cursor() as cursor:
+        cursor.execute("SELECT id FROM score_cell")
+        assert {key for (key,) in cursor.fetchall()} == ids()
         cursor.execute("SELECT id FROM score WHERE comment IS NOT NULL")
         assert {key for (key,) in cursor.fetchall()} == {"short0", "long0", "long5", "long29"}
     assert marks() == before
     assert retention.drop_expired(NOW).scores == 0
+
+
+def test_a_deleted_users_name_leaves_the_cells_of_traces_that_are_not_kept() -> None:
+    write_scores([score("kept", trace_id="t1"), score("expired", trace_id="t2"), score("other", trace_id="t3")])
+    with connection.cursor() as cursor:
+        fold_scores(cursor, [(1, NOW - timedelta(days=1), NOW + timedelta(days=1))], traces=False)
+        cursor.execute("UPDATE score_cell SET user_id = CASE id WHEN 'other' THEN 'bob' ELSE 'ann' END")
+        cursor.execute(
+            "INSERT INTO trace (project_id, trace_id, first_start, last_start, end_time, span_count, request_count,"
+            " error_count, duration_us, models, providers, kinds)"
+            " VALUES (1, 't1', %s, %s, %s, 1, 0, 0, 0, '{}', '{}', '{}')",
+            [NOW, NOW, NOW],
+        )
+        forget_user(cursor, 1, "ann")
+        cursor.execute("SELECT id, user_id FROM score_cell ORDER BY id")
+        assert cursor.fetchall() == [("expired", None), ("kept", "ann"), ("other", "bob")]
