@@ -36,7 +36,7 @@ class Marks:
 
     ids: list[int] = field(default_factory=list)
     rows: list[tuple[int, datetime, datetime]] = field(default_factory=list)
-    rest: tuple[int, datetime, datetime, datetime] | None = None
+    rest: tuple[int, datetime, datetime, datetime, bool] | None = None
     more: bool = False
 
 
@@ -183,7 +183,8 @@ def _refresh_aggregates(run: int, build: Build) -> None:
 def read_marks(cursor: CursorWrapper, now: datetime, hold: timedelta) -> Marks:
     """The oldest marks, as many as a pass can take on, and all those of the same minutes."""
     cursor.execute(
-        "SELECT id, project_id, lo, hi, created_at, created_at <= clock_timestamp() - %s * interval '1 second' "
+        "SELECT id, project_id, lo, hi, created_at, inherited,"
+        " created_at <= clock_timestamp() - %s * interval '1 second' "
         "FROM span_mark ORDER BY id LIMIT %s",
         [hold.total_seconds(), MARKS_READ + 1],
     )
@@ -191,9 +192,9 @@ def read_marks(cursor: CursorWrapper, now: datetime, hold: timedelta) -> Marks:
     marks = Marks(more=len(rows) > MARKS_READ)
     over = moment_of(minute_of(now))
     # Once one mark of a minute under way is due, its whole minute is redone: then all its marks may go.
-    due = {row[1] for row in rows if row[5]}
+    due = {row[1] for row in rows if row[6]}
     budget, seen = MINUTES_A_PASS, set[tuple[int, datetime, datetime]]()
-    for number, project, lo, hi, created_at, _ in rows[:MARKS_READ]:
+    for number, project, lo, hi, created_at, inherited, _ in rows[:MARKS_READ]:
         if hi > over and project not in due:
             continue
         row = (project, lo, hi)
@@ -203,7 +204,7 @@ def read_marks(cursor: CursorWrapper, now: datetime, hold: timedelta) -> Marks:
             continue
         marks.ids.append(number)
         if cost > budget:
-            row = _cut(marks, project, lo, hi, created_at)
+            row = _cut(marks, project, lo, hi, created_at, inherited)
         seen.add(row)
         marks.rows.append(row)
         budget -= cost
@@ -211,11 +212,11 @@ def read_marks(cursor: CursorWrapper, now: datetime, hold: timedelta) -> Marks:
 
 
 def _cut(
-    marks: Marks, project: int, lo: datetime, hi: datetime, created_at: datetime
+    marks: Marks, project: int, lo: datetime, hi: datetime, created_at: datetime, inherited: bool
 ) -> tuple[int, datetime, datetime]:
     """Take the start of a long mark, to the end of a day, and leave the rest for later."""
     edge = moment_of((minute_of(lo) + MINUTES_A_PASS) // DAY_MINUTES * DAY_MINUTES)
-    marks.rest, marks.more = (project, edge, hi, created_at), True
+    marks.rest, marks.more = (project, edge, hi, created_at, inherited), True
     return (project, lo, edge)
 
 
@@ -241,7 +242,9 @@ def _remove(cursor: CursorWrapper, done: Pass) -> None:
     if marks.ids:
         cursor.execute("DELETE FROM span_mark WHERE id = ANY(%s)", [marks.ids])
     if marks.rest:
-        cursor.execute("INSERT INTO span_mark (project_id, lo, hi, created_at) VALUES (%s, %s, %s, %s)", marks.rest)
+        cursor.execute(
+            "INSERT INTO span_mark (project_id, lo, hi, created_at, inherited) VALUES (%s, %s, %s, %s, %s)", marks.rest
+        )
     # Mark by mark, as they were counted while they lay there: a version never falls back. A changed trace that nobody
     # marked needs no count: answers knew of it before.
     ledger.bump_versions(cursor, [day for row in marks.rows for day in touched_days(Ranges.of([row]))])

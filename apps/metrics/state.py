@@ -21,7 +21,7 @@ NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 # Marks come one a batch and overlap a lot, so they are merged where they are.
 _STATE = """
 SELECT r.names, r.watermarks, m.lows, m.highs, p.days,
-    EXISTS (SELECT 1 FROM span_mark WHERE project_id = ANY(%(projects)s::integer[])) AS marked
+    EXISTS (SELECT 1 FROM span_mark WHERE project_id = ANY(%(projects)s::integer[]) AND inherited) AS marked
 FROM (SELECT array_agg(rollup) AS names, array_agg(watermark) AS watermarks FROM rollup_state) r,
     (SELECT array_agg(lower(u.span)) AS lows, array_agg(upper(u.span)) AS highs FROM unnest((
         SELECT range_agg(tstzrange(lo, hi)) FROM (

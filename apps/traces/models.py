@@ -85,6 +85,7 @@ class SpanMark(models.Model):
     lo = models.DateTimeField()
     hi = models.DateTimeField()
     created_at = models.DateTimeField()
+    inherited = models.BooleanField(default=True)
 
     class Meta:
         managed = False

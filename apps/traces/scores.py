@@ -81,8 +81,8 @@ WITH gone AS (
     DELETE FROM score c WHERE c.project_id = %(project)s AND c.trace_id = ANY(%(traces)s::text[])
     RETURNING c.timestamp
 ), marks AS (
-    INSERT INTO span_mark (project_id, lo, hi)
-    SELECT DISTINCT %(project)s::integer, m, m + interval '1 minute'
+    INSERT INTO span_mark (project_id, lo, hi, inherited)
+    SELECT DISTINCT %(project)s::integer, m, m + interval '1 minute', false
     FROM (SELECT date_trunc('minute', g.timestamp, 'UTC') AS m FROM gone g) d
 )
 SELECT count(*) FROM gone

@@ -103,4 +103,5 @@ def _mark(cursor: Any, places: Sequence[Where]) -> None:
         arrays = {"projects": [project for project, _ in judged], "traces": [trace_id for _, trace_id in judged]}
         cursor.execute(_BEGINNINGS, arrays)
         moments += cursor.fetchall()
-    cursor.execute(marks_sql(mark_ranges(("", "", us_of(moment), project) for project, moment in moments)))
+    ranges = mark_ranges(("", "", us_of(moment), project) for project, moment in moments)
+    cursor.execute(marks_sql(ranges, inherited=False))

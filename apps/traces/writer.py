@@ -132,10 +132,17 @@ def _join(starts: Sequence[tuple[int, int]], width: int) -> list[Range]:
     return ranges
 
 
-def marks_sql(ranges: Sequence[Range]) -> str:
-    """An INSERT of marks; integers only, so no parameters are needed."""
+def marks_sql(ranges: Sequence[Range], *, inherited: bool = True) -> str:
+    """An INSERT of marks; integers only, so no parameters are needed.
+
+    Args:
+        inherited: what spans take over from their traces may have changed. Where only costs or scores did, readers
+            need not work that out anew.
+    """
     values = ", ".join(f"({p}, to_timestamp({lo * 60}), to_timestamp({hi * 60}))" for p, lo, hi in ranges)
-    return f"INSERT INTO span_mark (project_id, lo, hi) VALUES {values}"
+    if inherited:
+        return f"INSERT INTO span_mark (project_id, lo, hi) VALUES {values}"
+    return f"INSERT INTO span_mark (project_id, lo, hi, inherited) SELECT v.*, false FROM (VALUES {values}) v"
 
 
 def text_marks_sql(keys: Sequence[Key], *, replaced: bool = False) -> str:

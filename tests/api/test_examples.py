@@ -109,7 +109,8 @@ def test_a_request_example_is_answered_as_documented(
     documented = document["paths"][path][method]["responses"].get(str(answer.status_code))
     assert documented is not None, f"{answer.status_code} is not documented"
     schema = documented.get("content", {}).get("application/json", {}).get("schema")
-    if schema is not None and not answer.streaming:
+    cut = "fields" in query or (isinstance(body, dict) and "fields" in body)
+    if schema is not None and not answer.streaming and not cut:
         assert problems(schema, answer.json()) == []
 
 

@@ -159,7 +159,7 @@ def write_costs(cursor: CursorWrapper, changes: Sequence[Change]) -> set[Key]:
     written: set[Key] = {tuple(row) for row in cursor.fetchall()}
     if written:
         keys = ((trace, span, us_of(start), project) for trace, span, start, project in written)
-        cursor.execute(marks_sql(mark_ranges(keys)))
+        cursor.execute(marks_sql(mark_ranges(keys), inherited=False))
     return written
 
 

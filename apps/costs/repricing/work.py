@@ -27,6 +27,7 @@ from apps.costs.repricing.figures import Figures
 from apps.costs.repricing.models import RepriceJob
 from apps.costs.repricing.outcome import Stored, differs, outcome, priced
 from apps.costs.repricing.statements import Change, Position
+from apps.metrics.ledger import rollup_lag_seconds
 from apps.traces import storage
 from apps.traces.schema import DAY, day_of, midnight
 
@@ -38,6 +39,7 @@ ATTEMPTS = 3
 # Spans priced with an older book may still be on their way: for the ten seconds for which a process knows no newer one,
 # and as long as a request may take.
 SETTLES = timedelta(seconds=40)
+FOLD_BEHIND_SECONDS = 60.0
 State = RepriceJob.State
 _TRANSIENT = (errors.DeadlockDetected, errors.SerializationFailure, errors.LockNotAvailable)
 
@@ -108,6 +110,8 @@ class _Worker:
                 return False
             if job.state == State.APPLYING and not settled(job):
                 return False
+            if job.state in (State.APPLYING, State.UNDOING) and rollup_lag_seconds() > FOLD_BEHIND_SECONDS:
+                return False  # questions about what is not folded read spans: let the refresh catch up
             made = self._undo(cursor, job) if job.state == State.UNDOING else self._reprice(cursor, job)
             self._note(job, made)
             return True
