@@ -51,18 +51,31 @@ def tree_of(spans: Sequence[Placed]) -> Tree:
     tree = Tree(depth=[0] * len(spans), parent=[None] * len(spans), children=[[] for _ in spans])
     linked: list[list[int]] = [[] for _ in spans]
     loose: list[int] = []
-    for index, span in enumerate(spans):
-        above = named.get(span.parent_span_id) if span.parent_span_id is not None else None
-        (loose if above is None or above == index else linked[above]).append(index)
+    parents = [named.get(span.parent_span_id, -1) if span.parent_span_id is not None else -1 for span in spans]
+    for index, above in enumerate(parents):
+        (loose if above in (-1, index) else linked[above]).append(index)
     placed = [False] * len(spans)
     for root in loose:
         _place(tree, linked, placed, root)
     for index in range(len(spans)):
         if not placed[index]:
-            loose.append(index)
-            _place(tree, linked, placed, index)
+            root = _first_of_cycle(parents, index)
+            loose.append(root)
+            _place(tree, linked, placed, root)
     _arrange(tree, sorted(loose))
     return tree
+
+
+def _first_of_cycle(parents: Sequence[int], index: int) -> int:
+    """The first span of the cycle that going up from a span ends in; the span itself may hang below it."""
+    seen: set[int] = set()
+    while index not in seen:
+        seen.add(index)
+        index = parents[index]
+    first, at = index, parents[index]
+    while at != index:
+        first, at = min(first, at), parents[at]
+    return first
 
 
 def _place(tree: Tree, linked: list[list[int]], placed: list[bool], root: int) -> None:

@@ -266,6 +266,10 @@ def test_a_tombstone_is_watched_until_every_writer_knows_of_it(world: World) -> 
     with connection.cursor() as cursor:
         cursor.execute("UPDATE trace_tombstone SET at = at - interval '61 seconds'")
     deletion.sweep()
+    with connection.cursor() as cursor:
+        # Whoever uses the same server may have a transaction open for long: this horizon is behind them all.
+        cursor.execute("UPDATE trace_tombstone SET horizon = '3' WHERE horizon IS NOT NULL")
+        assert cursor.rowcount == 1
     deletion.sweep()
     assert _open() == 0
 

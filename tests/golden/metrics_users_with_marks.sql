@@ -2,7 +2,8 @@ WITH marked AS (
     SELECT m.project_id, lower(r.span) AS lo, upper(r.span) AS hi
     FROM (
         SELECT project_id, range_agg(tstzrange(lo, hi)) AS spans
-        FROM (SELECT DISTINCT project_id, lo, hi FROM span_mark WHERE project_id = ANY(%(p0)s::integer[])) d GROUP BY project_id
+        FROM (SELECT DISTINCT project_id, lo, hi FROM span_mark WHERE project_id = ANY(%(p0)s::integer[]) AND inherited) d
+        GROUP BY project_id
     ) m, unnest(m.spans) AS r (span)
 ), dirty_trace AS MATERIALIZED (
     SELECT u.project_id, u.trace_id, least(u.lo, t.first_start) AS lo, greatest(u.hi, t.last_start) AS hi,

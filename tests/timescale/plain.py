@@ -11,14 +11,15 @@ from apps.metrics import compile_timescale, schema
 from apps.metrics.rollups import ROLLUPS
 
 frozen = importlib.import_module("apps.traces.migrations.0001_initial")
+words = importlib.import_module("apps.traces.migrations.0007_span_text")
 
 
 def plain_spans() -> None:
     with connection.cursor() as cursor:
-        cursor.execute("DROP TABLE span; DROP TABLE span_content")
-        for sql in (frozen.SPAN, frozen.CONTENT):
+        cursor.execute("DROP TABLE span; DROP TABLE span_content; DROP TABLE span_text")
+        for sql in (frozen.SPAN, frozen.CONTENT, words.TEXT):
             cursor.execute(f"{sql} PARTITION BY RANGE (start_time)")
-        for sql in frozen.INDEXES:
+        for sql in (*frozen.INDEXES, *words.INDEXES):
             cursor.execute(sql)
 
 

@@ -54,6 +54,13 @@ def test_every_span_has_one_place_below_its_parent(spans: list[Span]) -> None:
         assert tree.depth[index] <= tree.depth[tree.order[place - 1]] + 1
 
 
+def test_a_span_below_a_cycle_is_not_its_root() -> None:
+    spans = [Span("a", "e", 0, 9), Span("e", "f", 1, 5), Span("f", "e", 2, 4)]
+    tree = tree_of(spans)
+    assert tree.roots == [1]
+    assert tree.parent == [1, None, 1]
+
+
 def _leads_back(spans: list[Span], index: int) -> bool:
     """Whether going up from a span comes to it again."""
     at: int | None = index
