@@ -41,20 +41,19 @@ CREATE TABLE text_mark (
     autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 5000
 )
 """
-# What is stored already is read by and by, newest first: marks are taken in the order of their numbers.
+# What is stored already, folded or not, is read by and by, newest first: marks are taken in the order of their numbers.
 BACKLOG = """
-WITH RECURSIVE p (project_id) AS (
-    SELECT (SELECT project_id FROM trace ORDER BY project_id LIMIT 1)
-    UNION ALL
-    SELECT (SELECT t.project_id FROM trace t WHERE t.project_id > p.project_id ORDER BY t.project_id LIMIT 1)
-    FROM p WHERE p.project_id IS NOT NULL
+WITH p AS (
+    SELECT project_id, min(first) AS first, max(last) AS last FROM (
+        SELECT project_id, min(first_start) AS first, max(last_start) AS last FROM trace GROUP BY project_id
+        UNION ALL
+        SELECT project_id, min(lo), max(hi) FROM span_mark GROUP BY project_id
+    ) known GROUP BY project_id
 )
 INSERT INTO text_mark (project_id, lo, hi, at, spans)
 SELECT p.project_id, d.lo, d.lo + interval '15 minutes', NULL, 25000
 FROM p CROSS JOIN LATERAL (
-    SELECT least(max(t.last_start), now() + interval '1 day') AS last,
-        greatest(min(t.first_start), now() - interval '400 days') AS first
-    FROM trace t WHERE t.project_id = p.project_id
+    SELECT least(p.last, now() + interval '1 day') AS last, greatest(p.first, now() - interval '400 days') AS first
 ) b CROSS JOIN LATERAL generate_series(
     to_timestamp(floor(extract(epoch FROM b.last) / 900) * 900),
     to_timestamp(floor(extract(epoch FROM b.first) / 900) * 900),
