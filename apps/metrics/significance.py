@@ -72,8 +72,11 @@ def _beta_fraction(a: float, b: float, x: float) -> float:
 
 
 def student_two_sided(t: float, df: float) -> float:
-    """P(|T| >= |t|) of Student's t: I_{df / (df + t^2)}(df / 2, 1 / 2)."""
-    return beta_regularized(df / 2.0, 0.5, df / (df + t * t))
+    """P(|T| >= |t|) of Student's t: I_{df / (df + t^2)}(df / 2, 1 / 2), from the side whose argument loses nothing."""
+    square = t * t
+    if square < 1.0:
+        return 1.0 - beta_regularized(0.5, df / 2.0, square / (df + square))
+    return beta_regularized(df / 2.0, 0.5, df / (df + square))
 
 
 def student_quantile(two_sided: float, df: float) -> float:
