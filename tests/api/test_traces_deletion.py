@@ -145,6 +145,7 @@ def test_nor_does_a_verdict_on_it_come_back(world: World, monkeypatch: pytest.Mo
     with connection.cursor() as cursor:
         cursor.execute("UPDATE trace_tombstone SET at = at - interval '61 seconds'")
     deletion.sweep()
+    _let_everybody_end()
     deletion.sweep()
     assert _left("goes") == [0] * 7
 
