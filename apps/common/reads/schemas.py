@@ -29,6 +29,17 @@ def nullable(schema: dict[str, Any]) -> dict[str, Any]:
     return {"oneOf": [schema, {"type": "null"}]}
 
 
+# What a list says of its page.
+PAGE: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "limit": COUNT,
+        "next_cursor": {"type": ["string", "null"], "description": "null on the last page"},
+        "has_more": {"type": "boolean"},
+        "total": {**COUNT, "description": "With include_total alone"},
+    },
+    "required": ["limit", "next_cursor", "has_more"],
+}
 META = obj(request_id=TEXT, cached={"type": "boolean"}, computed_at=TIME)
 
 

@@ -7,16 +7,24 @@ from typing import Any
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse
 
 from apps.common.reads import fields, paging
-from apps.common.reads.schemas import COUNT, META, NUMBER, RANGE, TEXT, TIME, UNTOUCHED, array, nullable, obj, query
+from apps.common.reads.schemas import (
+    COUNT,
+    META,
+    NUMBER,
+    PAGE,
+    RANGE,
+    TEXT,
+    TIME,
+    UNTOUCHED,
+    array,
+    nullable,
+    obj,
+    query,
+)
 from apps.metrics.api.openapi import SOURCES
 from apps.metrics.api.samples import META as META_SAMPLE
 from apps.metrics.users import SORTS
 
-_PAGE = {
-    "type": "object",
-    "properties": {"limit": COUNT, "next_cursor": nullable(TEXT), "has_more": {"type": "boolean"}, "total": COUNT},
-    "required": ["limit", "next_cursor", "has_more"],
-}
 _USER = obj(
     user_id=TEXT,
     requests=COUNT,
@@ -85,7 +93,7 @@ LIST: dict[str, Any] = {
             obj(
                 metadata=obj(start_time=TIME, end_time=TIME, **SOURCES, query_ms={"type": "number"}),
                 data=array(_USER),
-                pagination=_PAGE,
+                pagination=PAGE,
                 meta=META,
             ),
             examples=[OpenApiExample("users", _SAMPLE)],

@@ -8,7 +8,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
 
 from apps.common.reads import fields, paging
-from apps.common.reads.schemas import COUNT, META, NUMBER, RANGE, TEXT, TIME, UNTOUCHED, array, obj, query
+from apps.common.reads.schemas import COUNT, META, NUMBER, PAGE, RANGE, TEXT, TIME, UNTOUCHED, array, obj, query
 from apps.traces import detail, filters
 from apps.traces.api import openapi_scores, samples
 from apps.traces.listing import SORTS
@@ -28,16 +28,6 @@ _WHAT = {
     "tag": "One of the trace's tags",
 }
 _NUMBERS = {"duration_ms": "the duration in milliseconds", "cost": "the cost in dollars", "tokens": "the tokens"}
-PAGINATION: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "limit": COUNT,
-        "next_cursor": {"type": ["string", "null"], "description": "null on the last page"},
-        "has_more": {"type": "boolean"},
-        "total": {**COUNT, "description": "With include_total alone"},
-    },
-    "required": ["limit", "next_cursor", "has_more"],
-}
 
 
 def _bounds() -> list[OpenApiParameter]:
@@ -76,7 +66,7 @@ LIST: dict[str, Any] = {
     ],
     "responses": {
         200: OpenApiResponse(
-            obj(data=array(TRACE), pagination=PAGINATION, meta=META),
+            obj(data=array(TRACE), pagination=PAGE, meta=META),
             description="A page of traces",
             examples=[OpenApiExample("two traces", value=samples.LIST)],
         ),

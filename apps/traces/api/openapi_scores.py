@@ -8,7 +8,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse
 
 from apps.common.reads import fields, paging
-from apps.common.reads.schemas import COUNT, META, TEXT, TIME, UNTOUCHED, array, names, nullable, obj, query
+from apps.common.reads.schemas import COUNT, META, PAGE, TEXT, TIME, UNTOUCHED, array, names, obj, query
 from apps.traces.scores import DATA_TYPES, MAX_ID, MAX_NAME, MAX_TEXT, SOURCES
 
 TAGS: Final = ["scores"]
@@ -53,7 +53,6 @@ _EXAMPLE: Final[dict[str, Any]] = {
     "updated_at": "2026-11-05T12:31:02Z",
 }
 _META: Final[dict[str, Any]] = {"request_id": "req_01jd", "cached": False, "computed_at": "2026-11-05T12:31:04Z"}
-_PAGE: Final = obj(limit=COUNT, next_cursor=nullable(TEXT), has_more={"type": "boolean"})
 _PROJECT: Final = query("project", "Slugs, separated by commas; all that the caller may see if not given")
 LIST: Final[dict[str, Any]] = {
     "operation_id": "scores_list",
@@ -78,7 +77,7 @@ LIST: Final[dict[str, Any]] = {
     ],
     "responses": {
         200: OpenApiResponse(
-            obj(data=array(SCORE), pagination=_PAGE, meta=META),
+            obj(data=array(SCORE), pagination=PAGE, meta=META),
             examples=[
                 OpenApiExample(
                     "scores",

@@ -7,9 +7,9 @@ from typing import Any
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse
 
 from apps.common.reads import fields, paging
-from apps.common.reads.schemas import COUNT, META, NUMBER, TEXT, TIME, array, obj, query
+from apps.common.reads.schemas import COUNT, META, NUMBER, PAGE, TEXT, TIME, array, obj, query
 from apps.traces.api import samples
-from apps.traces.api.openapi import PAGINATION, TAGS
+from apps.traces.api.openapi import TAGS
 from apps.traces.listing import SORTS
 from apps.traces.search.answer import RANKED
 from apps.traces.search.fields import FIELDS, OPERATORS
@@ -93,7 +93,7 @@ SEARCH: dict[str, Any] = {
     ],
     "responses": {
         200: OpenApiResponse(
-            obj(metadata=_METADATA, data=array(_ROW), pagination=PAGINATION, meta=META),
+            obj(metadata=_METADATA, data=array(_ROW), pagination=PAGE, meta=META),
             description="A page of traces",
             examples=[OpenApiExample("two traces", value=samples.SEARCH)],
         ),

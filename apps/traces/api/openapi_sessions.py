@@ -8,18 +8,13 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse
 
 from apps.common.reads import fields, paging
-from apps.common.reads.schemas import COUNT, META, RANGE, TEXT, UNTOUCHED, array, names, nullable, obj, query
+from apps.common.reads.schemas import META, PAGE, RANGE, TEXT, UNTOUCHED, array, names, obj, query
 from apps.traces.api.openapi_scores import SCORE
 from apps.traces.sessions.listing import SORTS
 from apps.traces.sessions.shown import SHAPE
 from apps.traces.shown import TRACE
 
 TAGS: Final = ["sessions"]
-_PAGE: Final = {
-    "type": "object",
-    "properties": {"limit": COUNT, "next_cursor": nullable(TEXT), "has_more": {"type": "boolean"}, "total": COUNT},
-    "required": ["limit", "next_cursor", "has_more"],
-}
 _AMOUNTS: Final = [
     query(f"{edge}_{name}", f"{word} {name}: {what}", type=OpenApiTypes.NUMBER)
     for name, what in (
@@ -116,7 +111,7 @@ LIST: Final[dict[str, Any]] = {
     ],
     "responses": {
         200: OpenApiResponse(
-            obj(data=array(obj(**SHAPE)), pagination=_PAGE, meta=META),
+            obj(data=array(obj(**SHAPE)), pagination=PAGE, meta=META),
             examples=[OpenApiExample("sessions", {"data": [_ROW], "pagination": _LAST_PAGE, "meta": _META})],
         ),
         **UNTOUCHED,
@@ -135,7 +130,7 @@ ONE: Final[dict[str, Any]] = {
         200: OpenApiResponse(
             obj(
                 data=obj(**SHAPE, models=_NAMES, providers=_NAMES, traces=array(TRACE), scores=array(SCORE)),
-                pagination=_PAGE,
+                pagination=PAGE,
                 meta=META,
             ),
             examples=[
