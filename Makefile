@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 OPENAI_V2 := .venv-openai-v2
 NODE_MODULES := tests/timescale/node_modules/.installed
-EXTRAS := embedded,parquet,demo,test,lint
+EXTRAS := embedded,parquet,s3,demo,test,lint
 # Tests run on both cores of a small machine; pytest-randomly shuffles them. Groups keep one worker, so that what they
 # share (TimescaleDB in WebAssembly) is started once.
 JOBS ?= auto

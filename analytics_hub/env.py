@@ -62,6 +62,21 @@ class Env(BaseSettings):
     cache_ttl_quality: int = Field(default=60, ge=0, le=86400)
     cache_ttl_compare: int = Field(default=300, ge=0, le=86400)
 
+    cache_ttl_export_status: int = Field(default=10, ge=0, le=86400)
+
+    export_expiry_days: int = Field(default=7, ge=1, le=365)
+    export_deadline_seconds: int = Field(default=7200, ge=10, le=18_000)
+    export_active_jobs: int = Field(default=20, ge=1)
+    export_running_jobs: int = Field(default=1, ge=1)
+    export_stored_bytes: int = Field(default=50_000_000_000, ge=1)
+    export_concurrency: int = Field(default=1, ge=1, le=64)
+    export_s3_bucket: str = ""
+    export_s3_prefix: str = "exports"
+    export_s3_endpoint: str = ""
+    export_s3_region: str = ""
+    export_s3_access_key: str = Field(default="", max_length=1024)
+    export_s3_secret_key: str = Field(default="", max_length=1024)
+
     raw_retention_days: int = Field(default=90, ge=1, le=3650)
     content_retention_days: int = Field(default=30, ge=1, le=3650)
     score_retention_days: int = Field(default=400, ge=1, le=3650)

@@ -41,6 +41,7 @@ INSTALLED_APPS = [
     "apps.metrics",
     "apps.costs",
     "apps.ingest",
+    "apps.exports",
 ]
 AUTH_USER_MODEL = "orgs.User"
 if HUB.environment == "test":

@@ -11,6 +11,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("apps.ingest.api")),
     path("", include("apps.traces.api")),
     path("", include("apps.costs.api")),
+    path("", include("apps.exports.api")),
     path("", include("apps.common.api")),
     path("", include("apps.orgs.api")),
     path("", include("apps.orgs.pages.urls")),

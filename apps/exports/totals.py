@@ -1,0 +1,33 @@
+"""What an export adds up to: counted in the database, counted while it is written, and both the same."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Rows and sums. Money in picodollars; what no row knows is None, never 0.
+
+    Args:
+        requests: billable spans among the rows' spans.
+        total_cost, total_tokens: over billable spans alone.
+        all_cost, all_tokens: over all rows, where a row is a span; else None.
+    """
+
+    rows: int
+    requests: int
+    total_cost: int | None
+    total_tokens: int | None
+    all_cost: int | None = None
+    all_tokens: int | None = None
+
+    def shown(self) -> dict[str, Any]:
+        """As the manifest has it, money in dollars as exact text."""
+        made = asdict(self)
+        for name in ("total_cost", "all_cost"):
+            picodollars = made.pop(name)
+            made[f"{name}_usd"] = None if picodollars is None else f"{Decimal(picodollars).scaleb(-12):f}"
+        return made
