@@ -1,23 +1,71 @@
-"""CSV that a spreadsheet shows rather than runs."""
+"""CSV that a spreadsheet shows rather than runs.
+
+The rule: a text gets one apostrophe in front of it when its first character is one of `FORMULA`, a tab, a carriage
+return, a line feed or an apostrophe, or when it begins with spaces and what follows them is one of `FORMULA`. Numbers,
+times and JSON are never touched. Undoing it: a cell of a text that begins with an apostrophe loses that one. Texts that
+begin with an apostrophe of their own have got another, so nothing is lost.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
-# What makes a spreadsheet take a cell for a formula, also behind spaces.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+# What makes a spreadsheet take a cell for a formula; East Asian ones take the full-width forms as well.
+FORMULA: Final = "=+-@|\uff1d\uff0b\uff0d\uff20"
+ALWAYS: Final = FORMULA + "\t\r\n'"
+# What spreadsheets and people skip: white space, marks of no width and of direction.
+SPACES: Final = (
+    " \t\n\v\f\r\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u200b\u200c\u200d\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u202f\u205f\u2060\u2066\u2067\u2068\u2069"
+    "\u3000\ufeff"
+)
+_ALWAYS = frozenset(ALWAYS)
+_SPACES = frozenset(SPACES)
+_FORMULA = tuple(FORMULA)
+
+
+def runs(text: str) -> bool:
+    """Whether a text needs its apostrophe."""
+    first = text[:1]
+    if first in _ALWAYS:
+        return True
+    return first in _SPACES and text.lstrip(SPACES).startswith(_FORMULA)
+
+
+def restored(cell: str) -> str:
+    """The text that a cell of a text column stands for."""
+    return cell[1:] if cell.startswith("'") else cell
 
 
 def harmless(value: object) -> str:
     """A cell's text; an apostrophe keeps a spreadsheet from running it."""
     if value is None:
         return ""
-    text = str(value)
-    if isinstance(value, int | float):
-        return text
-    return f"'{text}" if text.startswith(_FORMULA) or text.lstrip().startswith(_FORMULA) else text
+    if not isinstance(value, str):
+        return str(value)
+    return f"'{value}" if runs(value) else value
+
+
+def harmless_sql(column: str) -> str:
+    """`harmless` of a text column as an SQL expression; NULL stays NULL.
+
+    For most texts it costs one look at the first character. The database's encoding must be UTF-8, where `ascii` is
+    the code point.
+    """
+    always, formula, either = _codes(ALWAYS), _codes(FORMULA), _codes(ALWAYS + SPACES)
+    spaces = "".join(f"\\u{ord(character):04x}" for character in SPACES)
+    return (
+        f"CASE WHEN ascii({column}) IN ({either}) AND"
+        f" (ascii({column}) IN ({always}) OR ascii(ltrim({column}, E'{spaces}')) IN ({formula}))"
+        f" THEN '''' || {column} ELSE {column} END"
+    )
+
+
+def _codes(characters: str) -> str:
+    return ", ".join(str(code) for code in sorted({ord(character) for character in characters}))
 
 
 def csv_lines(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[bytes]:
