@@ -108,7 +108,7 @@ def finish(spec: QuerySpec, found: Mapping[Key, Row], previous: Mapping[Key, Row
     for order in reversed(default_sort(spec)):
         rows.sort(key=lambda item, order=order: _rank(item[order.name], order.descending), reverse=order.descending)  # type: ignore[misc]
     total = len(rows)
-    if spec.limit is None and total > MAX_ROWS:
+    if spec.limit is None and total > spec.most_rows:
         raise TooManyRows
     return rows[: spec.limit], total
 
@@ -126,7 +126,7 @@ def _filled(spec: QuerySpec, found: Mapping[Key, Row]) -> Iterator[tuple[Key, Ro
         return
     blank: Row = {ref.alias: 0 if spec.fill == "zero" else None for ref in spec.metrics}
     groups = dict.fromkeys(name[1:] for name in found) or ({(): None} if not spec.group_by else {})
-    if len(groups) * len(spec.buckets.starts) > MAX_ROWS:
+    if len(groups) * len(spec.buckets.starts) > spec.most_rows:
         raise TooManyRows
     for index in range(len(spec.buckets.starts)):
         for group in groups:

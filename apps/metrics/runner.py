@@ -10,7 +10,6 @@ from typing import Any
 import psycopg
 from django.conf import settings
 
-from apps.common.edge.deadline import TimedCursor
 from apps.common.errors import ApiError
 from apps.common.reads.snapshot import snapshot
 from apps.metrics import finish, percentiles
@@ -18,7 +17,7 @@ from apps.metrics.finish import Key, Row
 from apps.metrics.planner import Part, Plan, plan
 from apps.metrics.rollups import ROLLUPS
 from apps.metrics.scores import compile_scores
-from apps.metrics.spec import MAX_ROWS, QuerySpec
+from apps.metrics.spec import QuerySpec
 from apps.metrics.state import read_state
 from apps.metrics.statement import MAX_GROUPS_FETCHED, compile_part
 
@@ -78,20 +77,26 @@ def answer(spec: QuerySpec) -> Answer:
 def answer_in(cursor: psycopg.Cursor[Any], spec: QuerySpec) -> Answer:
     """Answer a question inside a snapshot that is already open."""
     try:
-        return _answer(cursor, spec)
+        return attempt_in(cursor, spec)
     except finish.TooManyRows:
         if spec.interval is None:
-            raise finish.too_many(spec, MAX_ROWS) from None
+            raise finish.too_many(spec, spec.most_rows) from None
     counting = replace(spec, interval=None, limit=1, fill="none", compare_to=None, having=(), sort=())
     raise finish.too_many(spec, answer_in(cursor, counting).total_rows)
 
 
-def _answer(cursor: psycopg.Cursor[Any], spec: QuerySpec) -> Answer:
+def attempt_in(cursor: psycopg.Cursor[Any], spec: QuerySpec) -> Answer:
+    """Answer a question inside a snapshot, for callers that ask for less where it is too much.
+
+    Raises:
+        TooManyRows: more rows than the question's `most_rows`, or than can be held.
+        ApiError: 1204 where too little is kept.
+    """
     chosen = plan(spec, read_state(cursor, spec))
     values = _run(cursor, chosen)
     if values.finished:
         rows = [finish.row(spec, key, found) for key, found in values.by_key.items()]
-        if spec.limit is None and len(rows) > MAX_ROWS:
+        if spec.limit is None and len(rows) > spec.most_rows:
             raise finish.TooManyRows
         return Answer(rows, chosen, values.total)
     before, previous = None, None
@@ -138,7 +143,7 @@ def _run_rows(cursor: psycopg.Cursor[Any], chosen: Plan, part: Part, values: _Va
 def _run_histogram(cursor: psycopg.Cursor[Any], chosen: Plan, part: Part) -> dict[Key, Row]:
     statement = compile_part(chosen, part)
     width = finish.key_width(chosen.spec)
-    with TimedCursor(cursor.connection) as binary:
+    with type(cursor)(cursor.connection) as binary:  # with the same limits in time as the snapshot's own
         percentiles.load_arrays(binary)
         rows = _fetch(binary, statement.sql, statement.params, chosen.spec)
     groups: dict[Key, list[percentiles.Cells]] = {}

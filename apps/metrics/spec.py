@@ -89,6 +89,7 @@ class QuerySpec:
         project_ids: never empty; filters on the project are already applied.
         projects: (id, slug) of these, for answers.
         compare_to: how far back the range lies that the answer is compared with.
+        most_rows: more rows than these are refused, where there is no limit.
     """
 
     organization_id: int
@@ -107,6 +108,7 @@ class QuerySpec:
     fill: Fill = "none"
     compare_to: timedelta | None = None
     include_percentiles: bool = False
+    most_rows: int = MAX_ROWS
 
     @cached_property
     def buckets(self) -> Buckets | None:
@@ -114,6 +116,21 @@ class QuerySpec:
         if self.interval is None:
             return None
         return buckets.make(self.start, self.end, self.interval, ZoneInfo(self.tz))
+
+    def window(self, first: int, last: int) -> QuerySpec:
+        """The same question about the buckets from number `first` up to, not with, `last`.
+
+        They are cut as in the whole range: a zone whose clock changes by half an hour cuts a range that begins later
+        otherwise.
+        """
+        whole = self.buckets
+        if whole is None:
+            raise TypeError("a question without an interval has no buckets")
+        edges = whole.edges[first : last + 1]
+        start, end = max(edges[0], self.start), min(edges[-1], self.end)
+        made = replace(self, start=start, end=end)
+        made.__dict__["buckets"] = Buckets(start, end, edges, whole.step)
+        return made
 
     @cached_property
     def dimensions(self) -> frozenset[str]:

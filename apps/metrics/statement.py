@@ -18,7 +18,7 @@ from apps.metrics.components import COMPONENTS, UNPRICED_REASON
 from apps.metrics.cover import Segment
 from apps.metrics.planner import Part, PartKind, Plan
 from apps.metrics.rollups import RAW, ROLLUPS, TAG_IDS
-from apps.metrics.spec import MAX_ROWS, Filter, QuerySpec, Sort
+from apps.metrics.spec import Filter, QuerySpec, Sort
 from apps.metrics.tags import each_tag
 from apps.traces.attribution import Resolved, resolved_from
 
@@ -310,7 +310,8 @@ def _tail(context: Context, part: Part) -> str:
     orders = [_order(item) for item in default_sort(spec)]
     if orders:
         text += f" ORDER BY {', '.join(orders)}"
-    return f"{text} LIMIT {min(spec.limit or MAX_ROWS + 1, MAX_ROWS + 1)}"
+    most = spec.most_rows + 1
+    return f"{text} LIMIT {min(spec.limit or most, most)}"
 
 
 def default_sort(spec: QuerySpec) -> tuple[Sort, ...]:
