@@ -12,12 +12,13 @@ class Totals:
     """Rows and sums. Money in picodollars; what no row knows is None, never 0.
 
     Args:
+        rows: None where this side cannot tell how many there are.
         requests: billable spans among the rows' spans.
         total_cost, total_tokens: over billable spans alone.
         all_cost, all_tokens: over all rows, where a row is a span; else None.
     """
 
-    rows: int
+    rows: int | None
     requests: int
     total_cost: int | None
     total_tokens: int | None
