@@ -13,6 +13,8 @@ from django.conf import settings
 
 from analytics_hub.launch.process import follow_parent
 from apps.common import ids
+from apps.common.observe.background import HUB, KEY_PREFIX
+from celery_worker import counting, stopping, work  # noqa: F401 - they listen to the worker's signals
 from celery_worker.beat import SCHEDULE
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "analytics_hub.settings")
@@ -20,19 +22,27 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "analytics_hub.settings")
 # To run as root, as containers do, is a choice that needs no comment at every start.
 warnings.filterwarnings("ignore", category=SecurityWarning)
 
-app = Celery("analytics_hub", include=["celery_worker.tasks"])
+app = Celery("analytics_hub", task_cls="celery_worker.base:HubTask", include=["celery_worker.tasks"])
+app.set_default()  # also for threads other than the one that imports this
 app.conf.update(
     broker_url=settings.REDIS_URL,
     broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,
     broker_pool_limit=10,
     # A dead broker is noticed at once; what must not be lost is in the database, not in the queue.
     task_publish_retry_policy={"max_retries": 1, "interval_start": 0},
     task_ignore_result=True,
-    task_acks_late=True,
-    task_default_queue="hub",
-    # Longer than the longest task, since a late acknowledgement would bring the task a second time.
-    broker_transport_options={"visibility_timeout": 6 * 3600, "global_keyprefix": "hub:celery:"},
-    task_time_limit=5 * 3600,
+    task_queues=work.queues(),
+    task_create_missing_queues=False,
+    task_default_queue=HUB,
+    task_routes=work.routes(),
+    task_annotations=work.options(),
+    broker_transport_options={
+        "visibility_timeout": work.VISIBILITY_SECONDS,
+        "global_keyprefix": KEY_PREFIX,
+        # Whoever asks over HTTP does not wait for a broker that hangs.
+        **({"socket_connect_timeout": 1.0, "socket_timeout": 2.0} if settings.PROCESS == "web" else {}),
+    },
     worker_prefetch_multiplier=1,
     worker_max_memory_per_child=400_000,
     worker_hijack_root_logger=False,

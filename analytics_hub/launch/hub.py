@@ -29,6 +29,7 @@ from analytics_hub.launch.valkey import Valkey
 from analytics_hub.runtime import write_private
 
 _SERVERS, _PROGRAMS = 0, 1
+_CELERY = ("celery", "--app", "celery_worker.app", "--quiet")
 
 
 @dataclass
@@ -153,18 +154,24 @@ class Hub:
             *("--workers-kill-timeout", "5s", "--respawn-failed-workers", "--respawn-interval", "0.5"),
             *("--http", "1", "--no-ws", "--log-level", "warning", "analytics_hub.wsgi:application"),
         ]
-        celery = ["celery", "--app", "celery_worker.app", "--quiet"]
-        worker = [
-            *(*celery, "worker", "--loglevel", "WARNING", "--concurrency", str(env.worker_concurrency)),
-            *("--without-gossip", "--without-mingle", "--hostname", f"hub-{os.getpid()}@%h"),
-        ]
         schedule = str(self.data_dir / "celerybeat-schedule")
-        beat = [*celery, "beat", "--loglevel", "WARNING", "--schedule", schedule, "--pidfile", ""]
+        beat = [*_CELERY, "beat", "--loglevel", "WARNING", "--schedule", schedule, "--pidfile", ""]
         return [
             Service("web", _PROGRAMS, lambda: self._python("web", "-m", *web), self._web_ready, grace_seconds=8),
-            Service("worker", _PROGRAMS, lambda: self._python("worker", "-m", *worker), hushed=("Warm shutdown",)),
+            self._worker("worker", ("hub", "maintenance"), env.worker_concurrency),
+            # Of their own: exports that take an hour must not keep the rollups waiting.
+            self._worker("exports", ("exports",), env.export_concurrency),
             Service("beat", _PROGRAMS, lambda: self._python("beat", "-m", *beat), grace_seconds=5),
         ]
+
+    def _worker(self, name: str, queues: tuple[str, ...], concurrency: int) -> Service:
+        """A Celery worker for some of the queues; those who watch know it by its name and our process id."""
+        command = [
+            *(*_CELERY, "worker", "--queues", ",".join(queues), "--loglevel", "WARNING"),
+            *("--concurrency", str(concurrency), "--without-gossip", "--without-mingle"),
+            *("--hostname", f"{name}-{os.getpid()}@%h"),
+        ]
+        return Service(name, _PROGRAMS, lambda: self._python(name, "-m", *command), hushed=("Warm shutdown",))
 
     def _web_ready(self) -> bool:
         return answers(self.address, "/ready")
@@ -183,7 +190,7 @@ class Hub:
             "HUB_SUPERVISED": "1",
             "PYTHONUNBUFFERED": "1",
         }
-        if role in ("web", "worker", "beat"):
+        if role in ("web", "worker", "exports", "beat"):
             addresses["PROMETHEUS_MULTIPROC_DIR"] = str(self._counts)
         kept = {name: value for name, value in os.environ.items() if name != "HUB_UNDER_MAKE"}
         output = None if inherit else subprocess.PIPE

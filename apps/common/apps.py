@@ -12,13 +12,13 @@ class CommonConfig(AppConfig):
 
         from apps.common import described
         from apps.common.edge import deadline
-        from apps.common.observe import probes, readiness, scrape
+        from apps.common.observe import background, probes, readiness, scrape
 
         readiness.register("database", probes.database)
         readiness.register("migrations", probes.migrations)
         readiness.register("cache", probes.cache_server)
         scrape.register("cache_size_bytes", "Memory that the cache server uses.", probes.cache_size)
-        scrape.register("celery_queue_depth", "Tasks, by queue and state.", probes.queue_depth, ("queue", "state"))
+        scrape.register("celery_queue_depth", "Tasks, by queue and state.", background.queue_depths, ("queue", "state"))
         _quieten_requests()
         connection_created.connect(deadline.guard_connection, dispatch_uid="deadline")
         described.describe_all()

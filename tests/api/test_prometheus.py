@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -149,17 +150,23 @@ def test_buckets_that_nobody_uses_are_left_out(web: Client, figures: Any) -> Non
     assert shown not in samples(web.get("/metrics").content.decode())
 
 
-def test_the_tasks_that_wait_are_counted() -> None:
-    from apps.common.observe.probes import _broker, cache_size, queue_depth
+def test_the_tasks_of_each_queue_are_counted() -> None:
+    from apps.common.observe.background import QUEUES, broker, queue_depths
+    from apps.common.observe.probes import cache_size
 
-    broker = _broker()
-    if broker is None:
+    server = broker()
+    if server is None:
         pytest.skip("no broker")
-    broker.rpush("hub:celery:hub", "a", "b")
+    server.rpush("hub:celery:hub", "a", "b")
+    server.rpush("hub:celery:exports", "c")
+    held = {"one": ["", "exports"], "two": ["", "exports"], "three": ["", "maintenance"]}
+    server.hset("hub:celery:unacked", mapping={tag: json.dumps([{}, *where]) for tag, where in held.items()})
     try:
-        depth = queue_depth()
-        assert depth is not None
-        assert (depth["hub", "waiting"], depth["hub", "taken"]) == (2.0, 0.0)
+        depths = queue_depths()
+        assert depths == {
+            **{("hub", "waiting"): 2.0, ("exports", "waiting"): 1.0, ("maintenance", "waiting"): 0.0},
+            **{("hub", "taken"): 0.0, ("exports", "taken"): 2.0, ("maintenance", "taken"): 1.0},
+        }
     finally:
-        broker.delete("hub:celery:hub")
+        server.delete(*(f"hub:celery:{name}" for name in (*QUEUES, "unacked")))
     assert (cache_size() or 0) > 100_000

@@ -26,6 +26,7 @@ from analytics_hub.launch.process import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.processes
+WORKER = "celery_worker.app\0--quiet\0worker"
 SETTINGS = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "ENVIRONMENT", "HUB_PROCESS", "HUB_SUPERVISED")
 
 
@@ -155,7 +156,14 @@ def test_starts_refuses_a_second_start_and_keeps_its_data(data_dir: Path) -> Non
     with urllib.request.urlopen(f"http://127.0.0.1:{first.port}/ready", timeout=10) as answer:
         assert answer.status == 200
     family = descendants(first.process.pid)
-    for word in ("postgres", "valkey-server", "granian", "celery_worker.app\0--quiet\0worker", "beat"):
+    for word in (
+        "postgres",
+        "valkey-server",
+        "granian",
+        f"{WORKER}\0--queues\0hub",
+        f"{WORKER}\0--queues\0exports",
+        "beat",
+    ):
         assert named(family, word), word
     with psycopg.connect(first.runtime()["database_url"]) as connection:
         connection.execute("create table kept as select 42 as answer")
@@ -197,18 +205,20 @@ def test_a_killed_supervisor_leaves_nothing_and_the_folder_stays_usable(data_dir
 def test_what_dies_is_started_again(data_dir: Path) -> None:
     hub = Up(data_dir).ready()
     url = f"http://127.0.0.1:{hub.port}/ready"
-    pool = named(descendants(hub.process.pid), "celery_worker.app\0--quiet\0worker")
+    pool = named(descendants(hub.process.pid), f"{WORKER}\0--queues\0hub")
+    exports = named(descendants(hub.process.pid), f"{WORKER}\0--queues\0exports")
     leaders = {
         "postgres": min(named(descendants(hub.process.pid), "postgres\0-D")),
         "worker": min(pool),
+        "exports": min(exports),
         "web": min(named(descendants(hub.process.pid), "granian")),
     }
     for pid in leaders.values():
         os.kill(pid, signal.SIGKILL)
     for name in leaders:
         wait_for(lambda name=name: f"{name} ended (SIGKILL)" in hub.text, hub.text)
-    # The pool processes of the killed worker went with it.
-    wait_for(lambda: not any(alive(pid) for pid in pool), str(pool))
+    # The pool processes of the killed workers went with them.
+    wait_for(lambda: not any(alive(pid) for pid in pool + exports), f"{pool} {exports}")
 
     def answers() -> bool:
         try:

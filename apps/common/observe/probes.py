@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
-from redis import Redis
 
+from apps.common.observe.background import broker
 from apps.common.observe.readiness import NotReady
 
 _migrated = False
@@ -47,30 +46,9 @@ def cache_server() -> dict[str, Any]:
     return {"used": True}
 
 
-@lru_cache(maxsize=1)
-def _broker() -> Redis | None:
-    """The server behind broker and cache; a client of its own, since a scrape must neither trip nor heed a breaker."""
-    if not settings.REDIS_URL:
-        return None
-    return Redis.from_url(settings.REDIS_URL, socket_connect_timeout=0.5, socket_timeout=0.5, max_connections=4)
-
-
 def cache_size() -> float | None:
-    broker = _broker()
-    if broker is None:
+    server = broker()
+    if server is None:
         return None
-    memory: dict[str, Any] = broker.info("memory")
+    memory: dict[str, Any] = server.info("memory")
     return float(memory["used_memory"])
-
-
-# As celery_worker.app names them.
-_QUEUE, _KEY_PREFIX = "hub", "hub:celery:"
-
-
-def queue_depth() -> dict[tuple[str, ...], float] | None:
-    """Tasks that wait, and those that a worker has taken."""
-    broker = _broker()
-    if broker is None:
-        return None
-    waiting, taken = broker.llen(f"{_KEY_PREFIX}{_QUEUE}"), broker.hlen(f"{_KEY_PREFIX}unacked")
-    return {(_QUEUE, "waiting"): float(waiting), (_QUEUE, "taken"): float(taken)}

@@ -14,6 +14,7 @@ from typing import Any
 from prometheus_client import Counter, Gauge, Histogram
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_TASK_SECONDS = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0)
 _BYTES = (256, 1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304, 16_777_216)
 _ROUTE = ("method", "route")
 
@@ -36,6 +37,9 @@ rate_limit_remaining = Gauge(
 )
 ingested = Counter("spans_ingested_total", "Spans accepted, those sent again included.")
 rejected = Counter("spans_rejected_total", "Spans refused.", ("reason",))
+tasks = Counter("celery_tasks_total", "Tasks by how they ended.", ("task", "state"))
+task_duration = Histogram("celery_task_duration_seconds", "Tasks that ran.", ("task",), buckets=_TASK_SECONDS)
+export_jobs = Counter("export_jobs_total", "Exports that are over, by how they ended.", ("kind", "format", "status"))
 
 
 def spans_ingested(count: int) -> None:
@@ -48,6 +52,17 @@ def spans_rejected(reason: str, count: int) -> None:
     """Spans that were refused; the reason is one of a fixed list."""
     if count:
         rejected.labels(reason).inc(count)
+
+
+def task_ended(task: str, state: str, seconds: float | None) -> None:
+    """A task is over: success, failure, retry; killed with its process; or expired or revoked before it began.
+
+    Args:
+        seconds: how long it ran, where somebody knows.
+    """
+    tasks.labels(task, state).inc()
+    if seconds is not None:
+        task_duration.labels(task).observe(seconds)
 
 
 def cache_hit(area: str) -> None:

@@ -1,0 +1,47 @@
+"""The hub's Celery application with tasks that only tests need. For workers alone: `--app tests.support.worker_app`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from django.db import OperationalError
+
+from celery_worker.app import app
+from celery_worker.stopping import stopping
+
+
+def note(file: str, text: str) -> int:
+    """Add a line to a file; how many it has."""
+    with Path(file).open("a", encoding="utf-8") as handle:
+        handle.write(f"{text}\n")
+    return len(Path(file).read_text(encoding="utf-8").splitlines())
+
+
+@app.task(name="tests.fail", queue="hub")
+def fail(file: str, times: int, passing: bool = True) -> None:
+    if note(file, f"{time.time()}") <= times:
+        raise OperationalError("the server is away") if passing else ValueError("wrong for good")
+
+
+@app.task(name="tests.work_until_stopped", queue="exports")
+def work_until_stopped(file: str, seconds: float) -> None:
+    note(file, "begun")
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and not stopping():
+        time.sleep(0.05)
+    note(file, "stopped" if stopping() else "done")
+
+
+@app.task(name="tests.hang", queue="hub", time_limit=1)
+def hang(file: str) -> None:
+    note(file, "begun")
+    signal.pause()
+
+
+@app.task(name="tests.die", queue="hub")
+def die(file: str) -> None:
+    note(file, "begun")
+    os.kill(os.getpid(), signal.SIGKILL)
