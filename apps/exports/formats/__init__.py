@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from apps.exports.formats.delimited import CsvWriter
-from apps.exports.formats.jsons import JsonLinesWriter, JsonWriter
 from apps.exports.formats.writer import Writer
 from apps.exports.spec import Column, Compression, Format
 
-__all__ = ["Writer", "content_type", "extension", "writer_for"]
+__all__ = ["Writer", "content_type", "extension", "missing", "writer_for"]
 
 _TYPES: Final[dict[Format, str]] = {
     "csv": "text/csv; charset=utf-8",
@@ -24,7 +24,13 @@ _WRAPPED: Final[dict[Compression, tuple[str, str]]] = {
     "gzip": ("application/gzip", ".gz"),
     "zstd": ("application/zstd", ".zst"),
 }
-_WRITERS: Final[dict[Format, type[Writer]]] = {"csv": CsvWriter, "json": JsonWriter, "jsonl": JsonLinesWriter}
+_WRITERS: Final[dict[Format, str]] = {
+    "csv": "delimited.CsvWriter",
+    "json": "jsons.JsonWriter",
+    "jsonl": "jsons.JsonLinesWriter",
+    "parquet": "parquet.ParquetWriter",
+    "xlsx": "sheets.XlsxWriter",
+}
 
 
 def writer_for(
@@ -36,7 +42,7 @@ def writer_for(
     cut_long_cells: bool = False,
     scratch: Path | None = None,
 ) -> Writer:
-    """A writer of this format to `out`.
+    """A writer of this format to `out`, where `missing(format)` is None.
 
     Args:
         out: open for writing; only `write` and `flush` are called, and it stays open.
@@ -44,7 +50,15 @@ def writer_for(
         scratch: the folder where xlsx keeps the rows of its sheets until the file is put together; the system's
             temporary folder by default. `close` and `discard` leave nothing there.
     """
-    return _WRITERS[format](columns, out, compression, cut_long_cells=cut_long_cells, scratch=scratch)
+    # Loaded when asked for: web processes never write a file, and pyarrow is large.
+    module, name = _WRITERS[format].split(".")
+    made: type[Writer] = getattr(import_module(f"apps.exports.formats.{module}"), name)
+    return made(columns, out, compression, cut_long_cells=cut_long_cells, scratch=scratch)
+
+
+def missing(format: Format) -> str | None:
+    """What has to be installed before this format can be written; None when all is there."""
+    return "pyarrow" if format == "parquet" and find_spec("pyarrow") is None else None
 
 
 def content_type(format: Format, compression: Compression) -> str:

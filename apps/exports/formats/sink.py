@@ -41,6 +41,8 @@ class Sink:
         self.taken = 0
         self.bytes = 0
         self.closed = False
+        self.tail: bytearray | None = None  # when set, keeps what is written from then on
+        self._muted = False
 
     @property
     def sha256(self) -> str:
@@ -49,7 +51,11 @@ class Sink:
     def write(self, data: bytes) -> int:
         """Take some bytes of the uncompressed file."""
         size = len(data)
+        if self._muted:
+            return size
         self.taken += size
+        if self.tail is not None:
+            self.tail += data
         self._pass_on(data if self._compressor is None else self._compressor.compress(data))
         return size
 
@@ -61,6 +67,10 @@ class Sink:
         if self._compressor is not None:
             self._pass_on(self._compressor.flush())
         self._out.flush()
+
+    def mute(self) -> None:
+        """Let nothing through any more: libraries write an end even to a file that is given up."""
+        self._muted = self.closed = True
 
     def _pass_on(self, data: bytes) -> None:
         if data:

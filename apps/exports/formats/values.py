@@ -18,7 +18,10 @@ def time_text(value: datetime) -> str:
 
 
 def number_text(value: float) -> str:
-    """The shortest digits that give the same double again, written as PostgreSQL writes a `float8`."""
+    """The shortest digits that give the same double again.
+
+    Below 10^15 they are PostgreSQL's of a `float8`; beyond that it sometimes takes one digit more than are needed.
+    """
     text = repr(value)
     if text.endswith(".0"):
         text = text[:-2]

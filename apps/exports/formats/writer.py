@@ -6,14 +6,15 @@ import builtins
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 
 from apps.exports.formats.sink import Sink
 from apps.exports.spec import Column, Compression
 
 
 class Writer(ABC):
-    """Writes one file to `out` at constant memory. Either `close` ends it or `discard` gives it up.
+    """Writes one file to `out` at constant memory. Either `close` ends it or `discard` gives it up, as leaving its
+    `with` block without a `close` does.
 
     Args:
         columns: of the file, in order; rows have their values by `Column`'s rules.
@@ -64,12 +65,23 @@ class Writer(ABC):
         Raises:
             NotProven: the finished file itself says another number of rows than were written.
         """
-        self._finish()
+        try:
+            self._finish()
+        except BaseException:
+            self.sink.mute()
+            raise
         self.sink.end()
 
     def discard(self) -> None:
         """Give the file up and remove what lies beside it. Harmless after `close` and when called twice."""
-        self.sink.closed = True
+        self.sink.mute()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Whatever was not closed by now is given up."""
+        self.discard()
 
     @abstractmethod
     def _finish(self) -> None:
