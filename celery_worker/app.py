@@ -48,6 +48,7 @@ app.conf.update(
     worker_hijack_root_logger=False,
     worker_cancel_long_running_tasks_on_connection_loss=False,
     beat_schedule=SCHEDULE,
+    beat_scheduler="celery_worker.scheduler:LeasedScheduler",
     enable_utc=True,
     timezone="UTC",
 )

@@ -154,8 +154,7 @@ class Hub:
             *("--workers-kill-timeout", "5s", "--respawn-failed-workers", "--respawn-interval", "0.5"),
             *("--http", "1", "--no-ws", "--log-level", "warning", "analytics_hub.wsgi:application"),
         ]
-        schedule = str(self.data_dir / "celerybeat-schedule")
-        beat = [*_CELERY, "beat", "--loglevel", "WARNING", "--schedule", schedule, "--pidfile", ""]
+        beat = [*_CELERY, "beat", "--loglevel", "WARNING", "--pidfile", ""]
         return [
             Service("web", _PROGRAMS, lambda: self._python("web", "-m", *web), self._web_ready, grace_seconds=8),
             self._worker("worker", ("hub", "maintenance"), env.worker_concurrency),

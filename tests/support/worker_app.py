@@ -10,7 +10,15 @@ from pathlib import Path
 from django.db import OperationalError
 
 from celery_worker.app import app
+from celery_worker.scheduler import LeasedScheduler
 from celery_worker.stopping import stopping
+
+if os.environ.get("TEST_BEAT"):
+    LeasedScheduler.lease_seconds, LeasedScheduler.renew_seconds = 1.5, 0.2
+    app.conf.beat_schedule = {
+        "often": {"task": "tests.often", "schedule": 0.2},
+        "daily": {"task": "tests.daily", "schedule": 86_400.0},
+    }
 
 
 def note(file: str, text: str) -> int:
