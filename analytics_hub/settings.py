@@ -214,6 +214,38 @@ def _cache(url: str) -> dict[str, Any]:
 
 CACHES = {"default": _cache(REDIS_URL)}
 
+
+def _export_storage(hub: environment.Env) -> dict[str, Any]:
+    """A bucket where one is named, else a folder below the hub's own."""
+    if not hub.export_s3_bucket:
+        options = {
+            "location": hub.hub_data_dir.absolute() / "exports" / "files",
+            "file_permissions_mode": 0o600,
+            "directory_permissions_mode": 0o700,
+        }
+        return {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": options}
+    # Version 4 signatures and paths are what other servers than Amazon's speak too. The hub tries again by itself.
+    s3 = {
+        "bucket_name": hub.export_s3_bucket,
+        "location": hub.export_s3_prefix,
+        "endpoint_url": hub.export_s3_endpoint or None,
+        "region_name": hub.export_s3_region or None,
+        "access_key": hub.export_s3_access_key or None,
+        "secret_key": hub.export_s3_secret_key or None,
+        "signature_version": "s3v4",
+        "addressing_style": "path",
+        "default_acl": None,
+        "file_overwrite": True,
+    }
+    return {"BACKEND": "apps.exports.bucket.Bucket", "OPTIONS": s3}
+
+
+STORAGES: dict[str, dict[str, Any]] = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    "exports": _export_storage(HUB),
+}
+
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_TZ = True

@@ -9,12 +9,15 @@ from django.conf import settings
 
 from apps.costs.repricing.services import expire_changes
 from apps.costs.repricing.work import run_all
+from apps.exports.jobs import work as exports
+from apps.exports.jobs.sweep import sweep
 from apps.ingest import dead_letters
 from apps.metrics.refresh import refresh_live
 from apps.metrics.retention import expire_cells
 from apps.orgs import sessions, tokens
 from apps.traces import deletion, retention, storage
 from apps.traces.search.index import index_texts
+from celery_worker.stopping import stopping
 
 
 @shared_task
@@ -30,6 +33,16 @@ def read_texts() -> None:
 @shared_task
 def carry_on_repricing() -> None:
     run_all()
+
+
+@shared_task
+def run_export(job_id: str) -> None:
+    exports.run(job_id, stopping)
+
+
+@shared_task
+def sweep_exports() -> None:
+    sweep()
 
 
 @shared_task

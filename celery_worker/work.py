@@ -7,7 +7,7 @@ from typing import Any
 
 from kombu import Queue
 
-from apps.common.observe.background import HUB, MAINTENANCE, QUEUES
+from apps.common.observe.background import EXPORTS, HUB, MAINTENANCE, QUEUES
 
 MINUTE, HOUR = 60, 3600
 LAST_WORDS = 60  # between the soft limit, an exception in the task, and the hard one, which kills its process
@@ -39,6 +39,9 @@ class Work:
 TASKS: dict[str, Work] = {
     "refresh_rollups": Work(HUB, HOUR, again=True),
     "read_texts": Work(HUB, HOUR // 2, again=True),
+    # Longer than the longest deadline that an export may have.
+    "run_export": Work(EXPORTS, 5 * HOUR + 10 * MINUTE, again=True),
+    "sweep_exports": Work(HUB, 10 * MINUTE, again=True),
     "carry_on_repricing": Work(MAINTENANCE, HOUR, again=True),
     "sweep_deleted": Work(MAINTENANCE, HOUR, again=True),
     "prepare_storage": Work(MAINTENANCE, 10 * MINUTE, again=True),

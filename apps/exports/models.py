@@ -77,6 +77,7 @@ class ExportJob(models.Model):
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.PENDING)
     attempt = models.IntegerField(default=0)
     failures = models.IntegerField(default=0, help_text="Tries that ended in an error that may pass")
+    lost = models.IntegerField(default=0, help_text="Takings-up from a worker that had gone silent")
     not_before = models.DateTimeField(help_text="It is not taken up before")
     heartbeat_at = models.DateTimeField(null=True)
     deadline_at = models.DateTimeField(null=True)
