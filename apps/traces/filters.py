@@ -76,8 +76,8 @@ class Filters:
         return {**self.values, "range_start": self.start, "range_end": self.end}
 
 
-def filters_of(source: Mapping[str, str], now: datetime) -> Filters:
-    """What the parameters ask for.
+def filters_of(source: Mapping[str, Any], now: datetime) -> Filters:
+    """What the parameters of a query string ask for, or the values of a JSON object, where lists are lists.
 
     Raises:
         ApiError: what is wrong with them, all of it in one.
@@ -112,9 +112,9 @@ def filters_of(source: Mapping[str, str], now: datetime) -> Filters:
     return Filters(start, end, tuple(conditions), values, frozenset(bounded), ids, not _HELD.keys().isdisjoint(values))
 
 
-def texts_of(text: str, name: str) -> list[str]:
-    """One or several values of a parameter, with commas between them."""
-    items = [item for item in text.split(",") if item]
+def texts_of(given: str | list[str], name: str) -> list[str]:
+    """One or several values of a parameter, with commas between them, or of a list."""
+    items = [item for item in given.split(",") if item] if isinstance(given, str) else given
     if not items or len(items) > MAX_VALUES:
         raise bad(name, f"{name} takes 1 to {MAX_VALUES} values with commas between them.")
     if any("\x00" in item or len(item) > MAX_TEXT for item in items):
@@ -124,7 +124,7 @@ def texts_of(text: str, name: str) -> list[str]:
     return items
 
 
-def amount_of(text: str, name: str, edge: str, unit: int) -> int:
+def amount_of(text: Any, name: str, edge: str, unit: int) -> int:
     """Whole units of storage: of a lower bound the next above, of an upper bound the next below."""
     wanted = number(text, name) * unit
     if wanted < 0:

@@ -32,3 +32,11 @@ def acme(transactional_db: None, own_storage: Path) -> Iterator[Place]:
     clear_spans()
     yield place("acme")
     clear_spans()
+
+
+@pytest.fixture
+def committed_spans(transactional_db: None) -> Iterator[None]:
+    """Real transactions on empty span tables, emptied again at the end."""
+    clear_spans()
+    yield
+    clear_spans()

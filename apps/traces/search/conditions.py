@@ -60,6 +60,15 @@ def verdict(statement: Statement, node: Node) -> str:
     return "(" + joint.join(parts) + ")"
 
 
+def span_verdict(statement: Statement, node: Node) -> str:
+    """Whether a span is meant, over `s`, `c` and `t`: leaves about traces hold for its trace. Never NULL."""
+    if isinstance(node, Leaf):
+        return _trace_leaf(statement, node)
+    if node.operator == "NOT":
+        return f"NOT ({span_verdict(statement, node.below[0])})"
+    return "(" + f" {node.operator} ".join(span_verdict(statement, child) for child in node.below) + ")"
+
+
 def _together(statement: Statement, leaves: Sequence[Leaf], joint: str) -> str:
     """Leaves that stand side by side: those about spans on one span."""
     parts = [_trace_leaf(statement, leaf) for leaf in leaves if leaf.field.trace]

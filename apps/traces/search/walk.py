@@ -105,7 +105,7 @@ def _all_candidates(cursor: Any, search: Search, waiting: Pending) -> list[str] 
 def _by_order(cursor: Any, source: Source, search: Search, found: Found, ids: list[str] | None) -> None:
     """Traces in order; those without a value to order by come last."""
     bounds = (search.start, search.end)
-    last = _last_start(cursor, source, bounds)
+    last = last_start(cursor, source, bounds)
     sorting, after = search.sorting, found.reached
     if after is None or after.value is not None or not sorting.nullable:
         _steps(cursor, source, search, found, bounds, last, ids)
@@ -130,7 +130,7 @@ def _by_windows(cursor: Any, source: Source, search: Search, found: Found, waiti
     width = hi - lo
     while lo < hi and not found.full and not found.spent:
         window = (max(lo, hi - width), hi) if descending else (lo, min(hi, lo + width))
-        last = _last_start(cursor, source, window)
+        last = last_start(cursor, source, window)
         ids = _candidates(cursor, search, (window[0], last), waiting)
         if ids is None and width > SHORTEST_WINDOW:
             width = max(width / 8, SHORTEST_WINDOW)
@@ -156,7 +156,7 @@ def _candidates(cursor: Any, search: Search, content: tuple[datetime, datetime],
     return None if ids is None else [*{*ids, *waiting.traces}]
 
 
-def _last_start(cursor: Any, source: Source, window: tuple[datetime, datetime]) -> datetime:
+def last_start(cursor: Any, source: Source, window: tuple[datetime, datetime]) -> datetime:
     """A moment behind all spans of the traces that begin in a window: few last for longer than LONG."""
     rows = relation(
         source,
