@@ -22,6 +22,7 @@ from apps.exports.sources.spans import reading, source
 from apps.exports.sources.spans.columns import DECLARED
 from apps.exports.sources.spans.source import SpanSource
 from apps.exports.spec import ExportSpec
+from apps.exports.totals import Totals
 from apps.metrics.refresh import refresh
 from apps.traces import deletion, writer
 from apps.traces.columns import SpanRow
@@ -77,6 +78,10 @@ def _parsed(row: dict[str, Any]) -> dict[str, Any]:
     return {name: json.loads(value) if name in jsons and value else value for name, value in row.items()}
 
 
+def _requests(totals: Totals) -> tuple[Any, ...]:
+    return totals.requests, totals.total_cost, totals.total_tokens
+
+
 def check(spec: ExportSpec, rows: Sequence[SpanRow]) -> None:
     wanted = oracle.exported(rows, [number for number, _ in spec.projects], EDGES, spec.question)
     cut = wanted if spec.limit is None else wanted[: spec.limit]
@@ -89,6 +94,9 @@ def check(spec: ExportSpec, rows: Sequence[SpanRow]) -> None:
         assert [_parsed(row) for row in found] == [{name: row[name] for name in spec.fields} for row in shown]
         assert oracle.sums(cut) == {name: getattr(made.written(), name) for name in oracle.sums(cut)}
         assert made.truncated == (len(cut) < len(wanted))
+        said = made.engine(cursor)
+        if not isinstance(said, str):
+            assert (said.requests, said.total_cost, said.total_tokens) == _requests(made.written())
         assert by_copy(cursor, spec) == by_cursor(cursor, spec)
 
 

@@ -11,7 +11,7 @@ from django.conf import settings
 
 from apps.exports.failures import ExportFailed
 from apps.exports.sources.base import Cursor, Row
-from apps.exports.sources.spans import reading, statements
+from apps.exports.sources.spans import engine, reading, statements
 from apps.exports.sources.spans.columns import DECLARED
 from apps.exports.sources.spans.question import condition_of
 from apps.exports.sources.spans.statements import Slice
@@ -94,7 +94,10 @@ class SpanSource:
         return self._written.totals
 
     def engine(self, cursor: Cursor) -> Totals | str:
-        return "not asked yet"
+        if self.truncated:
+            return "Metrics count all requests, and the limit left rows out."
+        floors = raw_floors(cursor, self.spec.project_ids)
+        return engine.answered(cursor, self.spec, max(floors.values()))
 
     def _rows(self, project: _Project, part: Slice, *, lines: bool = False) -> tuple[str, dict[str, Any]]:
         left = self._left(self._written)
