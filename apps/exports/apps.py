@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+from importlib import import_module
+
 from django.apps import AppConfig
+
+# Each registers what it reads and gives with apps.exports.asking and apps.exports.sources.
+KINDS = ("apps.exports.sources.spans.reader", "apps.exports.sources.metrics", "apps.exports.sources.costs")
 
 
 class ExportsConfig(AppConfig):
@@ -8,4 +13,5 @@ class ExportsConfig(AppConfig):
     label = "exports"
 
     def ready(self) -> None:
-        from apps.exports.sources.spans import reader  # noqa: F401 - it registers what it offers
+        for module in KINDS:
+            import_module(module)

@@ -102,7 +102,8 @@ def _write(source: Source, writer: formats.Writer, cursor: Cursor) -> Iterator[i
             yield writer.rows
         return
     for batch in source.batches(cursor):
-        writer.write(batch)
+        if batch:
+            writer.write(batch)
         yield writer.rows
 
 
@@ -128,6 +129,7 @@ def manifest(
 ) -> dict[str, Any]:
     """What a file holds, so that whoever has both can check it years later."""
     written = proof.written.shown()
+    about = getattr(source, "about", None)  # how the rows came to be, where a kind has something to say of it
     return {
         "schema_version": SCHEMA_VERSION,
         "hub_version": version("analytics-hub"),
@@ -147,5 +149,6 @@ def manifest(
         "sums": written,
         "proof": proof.shown(),
         "truncated": source.truncated,
+        **({"answered": about} if about else {}),
         **more,
     }

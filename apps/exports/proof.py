@@ -7,6 +7,7 @@ compared in picodollars, so there is no tolerance.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -14,8 +15,10 @@ from apps.exports.failures import NotProven
 from apps.exports.totals import Totals
 
 # What the metrics engine knows: it counts billable spans, whatever the rows of the file are.
-ENGINE_FIELDS = ("requests", "total_cost", "total_tokens")
+ENGINE_FIELDS = ("requests", "total_cost", "total_tokens", "scores")
 ALL_FIELDS = tuple(item.name for item in fields(Totals))
+# Figures that a side may not have; of all others None is a value: nobody knows what these requests cost.
+OPTIONAL = ("rows", "scores")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +36,30 @@ class Proof:
     def shown(self) -> dict[str, Any]:
         """As the manifest has it."""
         sides = {"sql": self.sql, "engine": self.engine}
-        compared = {
-            "sql": [name for name in ALL_FIELDS if not isinstance(self.sql, str) and _known(self.sql, name)],
-            "engine": [] if isinstance(self.engine, str) else list(ENGINE_FIELDS),
-        }
+        missing = {name: side for name, side in sides.items() if isinstance(side, str)}
+        if not isinstance(self.sql, str) and self.sql.rows is None:
+            missing["sql.rows"] = "Rows that scores alone make are not counted over raw spans."
         return {
             "written": self.written.shown(),
             **{name: None if isinstance(side, str) else side.shown() for name, side in sides.items()},
-            "compared": compared,
-            "not_compared": {name: side for name, side in sides.items() if isinstance(side, str)},
+            "compared": {
+                "sql": [name for name in _named(self.sql, ALL_FIELDS) if self._has(name)],
+                "engine": [name for name in _named(self.engine, ENGINE_FIELDS) if self._has(name)],
+            },
+            "not_compared": missing,
         }
 
+    def _has(self, name: str) -> bool:
+        """Whether the export has this figure: a cost or tokens that nobody knows are a figure where there are spans."""
+        spans = name in ("total_cost", "total_tokens") and self.written.requests is not None
+        return spans or getattr(self.written, name) is not None
 
-def _known(side: Totals, name: str) -> bool:
-    """Whether a side has this figure at all: of rows and of sums over all spans, None means that it has not."""
-    return name in ENGINE_FIELDS or getattr(side, name) is not None
+
+def _named(side: Totals | str, names: Sequence[str]) -> list[str]:
+    """The figures that a side is compared in."""
+    if isinstance(side, str):
+        return []
+    return [name for name in names if name not in OPTIONAL or getattr(side, name) is not None]
 
 
 def prove(*, sql: Totals | str, engine: Totals | str, written: Totals, file_rows: int) -> Proof:
@@ -62,20 +74,19 @@ def prove(*, sql: Totals | str, engine: Totals | str, written: Totals, file_rows
     found = []
     if written.rows != file_rows:
         found.append(f"the file has {file_rows} rows where {written.rows} were read")
-    if not isinstance(sql, str):
-        names = [name for name in ALL_FIELDS if name != "rows" or sql.rows is not None]
-        found += _differences(written, sql, names, "the spans say")
-    if not isinstance(engine, str):
-        found += _differences(written, engine, ENGINE_FIELDS, "the metrics say")
+    found += _differences(written, sql, ALL_FIELDS, "the spans say")
+    found += _differences(written, engine, ENGINE_FIELDS, "the metrics say")
     if found:
         raise NotProven(f"The file is not what the database says it must be: {'; '.join(found)}.")
     return Proof(written, sql, engine)
 
 
-def _differences(written: Totals, other: Totals, names: tuple[str, ...] | list[str], who: str) -> list[str]:
+def _differences(written: Totals, other: Totals | str, names: Sequence[str], who: str) -> list[str]:
+    if isinstance(other, str):
+        return []
     ours, theirs = written.shown(), other.shown()
     made = []
-    for name in names:
+    for name in _named(other, names):
         if getattr(written, name) != getattr(other, name):
             shown = name if name in ours else f"{name}_usd"
             made.append(f"{shown} is {ours[shown]} where {who} {theirs[shown]}")

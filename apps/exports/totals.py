@@ -13,17 +13,19 @@ class Totals:
 
     Args:
         rows: None where this side cannot tell how many there are.
-        requests: billable spans among the rows' spans.
+        requests: billable spans among the rows' spans; None where it is not about spans.
         total_cost, total_tokens: over billable spans alone.
         all_cost, all_tokens: over all rows, where a row is a span; else None.
+        scores: where metrics of scores are exported, how many there are of them; else None.
     """
 
     rows: int | None
-    requests: int
+    requests: int | None
     total_cost: int | None
     total_tokens: int | None
     all_cost: int | None = None
     all_tokens: int | None = None
+    scores: int | None = None
 
     def shown(self) -> dict[str, Any]:
         """As the manifest has it, money in dollars as exact text."""

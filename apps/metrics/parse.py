@@ -46,7 +46,7 @@ def question_from_body(body: Any, scope: Scope, now: datetime) -> QuerySpec:
         raise ApiError(1200, "The body must be a JSON object.")
     problems = Problems()
     problems.take(lambda: reading.check_keys(body, params.BODY_FIELDS, ""), None)
-    references = problems.take(lambda: _listed(body.get("metrics")), ())
+    references = problems.take(lambda: listed(body.get("metrics")), ())
     fields = {name: value for name, value in body.items() if name != "include_percentiles"}
     fields["include_percentiles"] = problems.take(
         lambda: reading.flag(body.get("include_percentiles"), "include_percentiles"), False
@@ -88,7 +88,8 @@ def _named(names: list[str], aggregation: str | None) -> tuple[MetricRef, ...]:
     return references
 
 
-def _listed(raw: Any) -> tuple[MetricRef, ...]:
+def listed(raw: Any) -> tuple[MetricRef, ...]:
+    """`metrics` of a body: names, or objects {metric, aggregation, alias}."""
     if raw is None or raw == []:
         raise reading.bad("metrics", 'Name at least one metric: "metrics": [{"metric": "total_cost"}].', 1201)
     if not isinstance(raw, list):
@@ -131,7 +132,7 @@ def _build(
         references = params.with_percentiles(references)
     compare = take(lambda: params.compare_to(fields.get("compare_to"), end - start), None)
     names = _answer_names(references, compare is not None)
-    take(lambda: _distinct_names(names, group_by), None)
+    take(lambda: distinct_names(names, group_by), None)
     having = take(lambda: params.having(fields.get("having"), names), ())
     order = (*names, *group_by, *(("timestamp",) if interval else ()))
     sort = take(lambda: params.sorting(fields.get("sort_by"), fields.get("sort_order"), order), ())
@@ -173,7 +174,8 @@ def _answer_names(references: tuple[MetricRef, ...], compared: bool) -> tuple[st
     return tuple(names)
 
 
-def _distinct_names(names: tuple[str, ...], group_by: tuple[str, ...]) -> None:
+def distinct_names(names: tuple[str, ...], group_by: tuple[str, ...]) -> None:
+    """Refuse two columns of one name."""
     taken = {"timestamp", *group_by}
     for name in names:
         if name in taken:

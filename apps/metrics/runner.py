@@ -18,7 +18,7 @@ from apps.metrics.planner import Part, Plan, plan
 from apps.metrics.rollups import ROLLUPS
 from apps.metrics.scores import compile_scores
 from apps.metrics.spec import QuerySpec
-from apps.metrics.state import read_state
+from apps.metrics.state import RollupState, read_state
 from apps.metrics.statement import MAX_GROUPS_FETCHED, compile_part
 
 
@@ -85,14 +85,17 @@ def answer_in(cursor: psycopg.Cursor[Any], spec: QuerySpec) -> Answer:
     raise finish.too_many(spec, answer_in(cursor, counting).total_rows)
 
 
-def attempt_in(cursor: psycopg.Cursor[Any], spec: QuerySpec) -> Answer:
+def attempt_in(cursor: psycopg.Cursor[Any], spec: QuerySpec, state: RollupState | None = None) -> Answer:
     """Answer a question inside a snapshot, for callers that ask for less where it is too much.
+
+    Args:
+        state: as `read_state` read it for a longer range in the same snapshot.
 
     Raises:
         TooManyRows: more rows than the question's `most_rows`, or than can be held.
         ApiError: 1204 where too little is kept.
     """
-    chosen = plan(spec, read_state(cursor, spec))
+    chosen = plan(spec, state or read_state(cursor, spec))
     values = _run(cursor, chosen)
     if values.finished:
         rows = [finish.row(spec, key, found) for key, found in values.by_key.items()]

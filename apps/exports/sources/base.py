@@ -45,7 +45,7 @@ class Source(Protocol):
 
 
 @runtime_checkable
-class LineSource(Source, Protocol):
+class LineSource(Protocol):
     """A source that can also give ready lines of CSV."""
 
     def has_lines(self, cursor: Cursor) -> bool:
