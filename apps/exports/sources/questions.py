@@ -77,7 +77,7 @@ class QuestionSource:
         self.spec, self.columns = spec, tuple(by_name[name] for name in spec.fields)
         self.truncated = False
         self.about: dict[str, Any] = {}
-        self._made, self._asked = made, query.metrics
+        self._made, self.query = made, query
         self._proving = proving(query.metrics)
         hidden = [ref for ref in self._proving.every if ref not in query.metrics]
         self._query = replace(query, metrics=(*query.metrics, *hidden), limit=None, having=(), sort=())
@@ -102,7 +102,7 @@ class QuestionSource:
         if not self._raw_whole:
             return f"Raw spans are kept since {kept:%Y-%m-%dT%H:%M:%SZ}; older rows are made of what is kept of them."
         plain = self._all_rows and not self._proving.scores
-        valued = () if self._all_rows else _measured(self._asked)
+        valued = () if self._all_rows else _measured(self.query.metrics)
         if limit is not None and not (plain and self._query.fill == "none"):
             return "With a limit, the first rows of such a question are not counted over raw spans."
         found = raw.totals(cursor, self._query, rows=not self._proving.scores, limit=limit, valued=valued)
@@ -219,9 +219,9 @@ class QuestionSource:
         """Whether the engine would answer this row without what is asked for to prove the others."""
         if self._all_rows:
             return True
-        return any(row[ref.alias] is not None for ref in self._asked if ref.formula.source == "percentile") or any(
-            row[ref.alias] for ref in self._proving.scores
-        )
+        return any(
+            row[ref.alias] is not None for ref in self.query.metrics if ref.formula.source == "percentile"
+        ) or any(row[ref.alias] for ref in self._proving.scores)
 
     def _group(self, row: Row) -> Group:
         return tuple(row[name] for name in self._query.group_by)

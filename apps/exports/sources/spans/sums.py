@@ -29,7 +29,7 @@ class Sums:
 
     def add(self, totals: Totals) -> None:
         self.rows += totals.rows or 0
-        self.requests += totals.requests
+        self.requests += totals.requests or 0
         found = (totals.total_cost, totals.total_tokens, totals.all_cost, totals.all_tokens)
         self._sums = [plus(*pair) for pair in zip(self._sums, found, strict=True)]
 
