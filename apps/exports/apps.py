@@ -13,5 +13,11 @@ class ExportsConfig(AppConfig):
     label = "exports"
 
     def ready(self) -> None:
+        from apps.exports.jobs import erasure
+        from apps.traces import deletion
+
         for module in KINDS:
             import_module(module)
+        deletion.OF_SPANS.append(erasure.of_traces)
+        deletion.OF_USERS.append(erasure.of_user)
+        deletion.OF_SESSIONS.append(erasure.of_sessions)

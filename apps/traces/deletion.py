@@ -41,6 +41,8 @@ SWEEP_SECONDS = 50.0
 Counts = dict[str, int]
 # What else belongs to traces and to users: the rooms above add theirs. Each deletes in the transaction it is called in.
 OF_TRACES: list[Callable[[Any, int, Sequence[str]], Counts]] = []
+# Where spans of traces are about to go: when they may have started, at the ends included.
+OF_SPANS: list[Callable[[Any, int, Sequence[Placed], datetime], Counts]] = []
 # Of users, and of sessions whose last trace goes: what bears their name and no refresh reaches, before a moment.
 OF_USERS: list[Callable[[Any, int, str, datetime], Counts]] = []
 OF_SESSIONS: list[Callable[[Any, int, Sequence[str], datetime], Counts]] = []
@@ -78,6 +80,7 @@ class Placed:
     first: datetime
     last: datetime
     session_id: str | None
+    user_id: str | None
 
 
 @dataclass(slots=True)
@@ -104,7 +107,12 @@ def find_trace(projects: Mapping[str, int], trace_id: str) -> Placed:
     with snapshot() as cursor:
         row, last = find(cursor, projects, trace_id)
     return Placed(
-        value_of(row, "project_id"), trace_id, value_of(row, "first_start"), last, value_of(row, "session_id")
+        value_of(row, "project_id"),
+        trace_id,
+        value_of(row, "first_start"),
+        last,
+        value_of(row, "session_id"),
+        value_of(row, "user_id"),
     )
 
 
@@ -171,7 +179,7 @@ def _delete_users_traces(project_id: int, user_id: str, done: Deleted, end: floa
     return True
 
 
-_PLACED = ["t.project_id", "t.trace_id", "t.first_start", "t.last_start", "t.session_id"]
+_PLACED = ["t.project_id", "t.trace_id", "t.first_start", "t.last_start", "t.session_id", "t.user_id"]
 
 
 def _traces_of(cursor: Any, project_id: int, user_id: str) -> list[Placed]:
@@ -202,6 +210,8 @@ def _delete(traces: Sequence[Placed], *, buried: bool = False) -> Counts:
             tombstones.bury(cursor, project_id, ids)
         floor = raw_floors(cursor, [project_id])[project_id]
         minutes = {trace.first.replace(second=0, microsecond=0) for trace in traces}
+        for let_go in OF_SPANS:
+            done.add(let_go(cursor, project_id, traces, floor))
         for lo, hi, some in _days(traces, floor):
             for table in schema.SPAN_TABLES:
                 found = _delete_spans(cursor, table, project_id, some, lo, hi)

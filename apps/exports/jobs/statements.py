@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -134,3 +136,89 @@ def no_deletions(cursor: Any, project_ids: Sequence[int]) -> bool:
 def share_deletion(cursor: Any, project_id: int) -> None:
     """Keep jobs of a project from being claimed until the transaction ends; other deletions may go on."""
     cursor.execute("SELECT pg_advisory_xact_lock_shared(%s, %s)", [PROJECT_CLASS, project_id])
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """A job that may have read what is being deleted."""
+
+    id: UUID
+    status: str
+    question: dict[str, Any]
+
+
+# In one order, so that two deletions do not wait for each other.
+_TOUCHED = """
+SELECT j.id, j.status, j.asked->'question' FROM exports_exportjob j
+WHERE %(project)s = ANY(j.project_ids) AND j.status IN ('processing', 'completed') AND {condition}
+ORDER BY j.id FOR UPDATE
+"""
+_OF_SPANS = """
+j.kind = 'traces' AND EXISTS (
+    SELECT 1 FROM unnest(%(los)s::timestamptz[], %(his)s::timestamptz[]) AS u (lo, hi)
+    WHERE j.start_time <= u.hi AND j.end_time > u.lo
+)
+"""
+# A question about figures says somewhere that it groups or filters by the name; which names are in it, nobody knows.
+_PERSONAL = """
+CASE WHEN j.kind = 'traces' THEN coalesce((j.asked->'question'->%(name)s) ?| %(values)s::text[], false)
+ELSE j.asked->>'question' LIKE %(quoted)s OR j.asked->>'fields' LIKE %(quoted)s END
+"""
+_NAMES_IN = """
+SELECT coalesce(array_agg(DISTINCT s.user_id) FILTER (WHERE s.user_id IS NOT NULL), '{}'),
+    coalesce(array_agg(DISTINCT s.session_id) FILTER (WHERE s.session_id IS NOT NULL), '{}')
+FROM span s WHERE s.trace_id = ANY(%(traces)s) AND s.project_id = %(project)s
+    AND s.start_time >= %(lo)s AND s.start_time <= %(hi)s
+"""
+_BEGIN_ANEW = """
+UPDATE exports_exportjob SET status = 'pending', not_before = statement_timestamp(), heartbeat_at = NULL,
+    file_size_bytes = NULL, rows_done = 0, rows_total = NULL, updated_at = statement_timestamp()
+WHERE id = ANY(%s)
+"""
+_TAKE_BACK = """
+UPDATE exports_exportjob SET status = 'expired', file = '', error = %s, expires_at = statement_timestamp(),
+    updated_at = statement_timestamp()
+WHERE id = ANY(%s)
+"""
+Span = tuple[datetime, datetime]
+
+
+def touched(cursor: Any, project_id: int, spans: Sequence[Span]) -> list[Touched]:
+    """Exports of spans that work or are offered and whose range touches one of these, both ends included; locked."""
+    los, his = [lo for lo, _ in spans], [hi for _, hi in spans]
+    cursor.execute(_TOUCHED.format(condition=_OF_SPANS), {"project": project_id, "los": los, "his": his})
+    return _as_touched(cursor)
+
+
+def personal(cursor: Any, project_id: int, name: str, values: Sequence[str]) -> list[Touched]:
+    """Exports of figures by users or sessions, and of the spans of these; locked."""
+    cursor.execute(
+        _TOUCHED.format(condition=_PERSONAL),
+        {"project": project_id, "name": name, "values": list(values), "quoted": f'%"{name}"%'},
+    )
+    return _as_touched(cursor)
+
+
+def _as_touched(cursor: Any) -> list[Touched]:
+    rows = cursor.fetchall()
+    return [Touched(row[0], row[1], row[2] if isinstance(row[2], dict) else json.loads(row[2])) for row in rows]
+
+
+def names_in(
+    cursor: Any, project_id: int, trace_ids: Sequence[str], spans: Sequence[Span]
+) -> tuple[set[str], set[str]]:
+    """The users and sessions that the spans of these traces name themselves."""
+    lo, hi = min(lo for lo, _ in spans), max(hi for _, hi in spans)
+    cursor.execute(_NAMES_IN, {"traces": list(trace_ids), "project": project_id, "lo": lo, "hi": hi})
+    users, sessions = cursor.fetchone()
+    return set(users), set(sessions)
+
+
+def begin_anew(cursor: Any, job_ids: Sequence[UUID]) -> None:
+    """Whoever works on them finds that they are no longer its to do."""
+    cursor.execute(_BEGIN_ANEW, [list(job_ids)])
+
+
+def take_back(cursor: Any, job_ids: Sequence[UUID], reason: str) -> None:
+    """Offer their files no longer."""
+    cursor.execute(_TAKE_BACK, [reason, list(job_ids)])

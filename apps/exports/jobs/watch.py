@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import psycopg
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, InterfaceError, connection, transaction
 from psycopg import Error as PsycopgError
 
 from apps.exports.failures import Cancelled, ExportFailed, Stopping
@@ -119,8 +119,8 @@ class Watch:
     def _beat(self) -> bool:
         """Whether the database heard of it."""
         try:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT set_config('lock_timeout', %s, false)", [f"{LOCK_SECONDS}s"])
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{LOCK_SECONDS}s"])
                 found = statements.beat(cursor, self._claimed.id, self._claimed.attempt, self._done, self._total)
         except (DatabaseError, InterfaceError, PsycopgError) as error:
             logger.warning("the heartbeat of export %s failed: %s", self._claimed.id, type(error).__name__)

@@ -69,8 +69,14 @@ def run(job_id: UUID | str | None = None, stopping: Callable[[], bool] = never) 
 
 def _call_the_next() -> None:
     """Others may have waited for this one to end: send for a worker."""
-    with connection.cursor() as cursor:
-        waiting = statements.due(cursor, 1)
+    try:
+        with connection.cursor() as cursor:
+            waiting = statements.due(cursor, 1)
+    except endings.PASSING:
+        logger.debug("what waits is left for the sweep", exc_info=True)
+        if not connection.in_atomic_block:
+            connection.close()
+        return
     if waiting:
         enqueue.run_export(waiting[0])
 
