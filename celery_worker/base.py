@@ -12,10 +12,9 @@ from django.db import InterfaceError, OperationalError
 from redis.exceptions import ConnectionError as BrokerConnectionError
 from redis.exceptions import TimeoutError as BrokerTimeout
 
+from apps.common.resilience import FIRST_SECONDS, MOST_SECONDS, TRIES
 from apps.common.valkey import CacheDown
 
-TRIES = 3
-FIRST_SECONDS, MOST_SECONDS = 0.1, 30.0
 # A server that is away, or a network between: not what a task itself does wrong.
 PASSING = (
     *(OperationalError, InterfaceError, psycopg.OperationalError, psycopg_pool.PoolTimeout),

@@ -9,8 +9,9 @@ from celery import current_app
 from kombu.exceptions import OperationalError as BrokerAway
 
 from apps.common.observe.background import QUEUES
+from apps.common.resilience import FIRST_SECONDS, MOST_SECONDS
 from celery_worker.app import app
-from celery_worker.base import FIRST_SECONDS, MOST_SECONDS, pause
+from celery_worker.base import pause
 from celery_worker.beat import SCHEDULE
 from celery_worker.work import TASKS, VISIBILITY_SECONDS, full_name
 
