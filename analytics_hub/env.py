@@ -70,6 +70,7 @@ class Env(BaseSettings):
     export_running_jobs: int = Field(default=1, ge=1)
     export_stored_bytes: int = Field(default=50_000_000_000, ge=1)
     export_concurrency: int = Field(default=1, ge=1, le=64)
+    export_downloads: int = Field(default=4, ge=1, le=64)
     export_s3_bucket: str = ""
     export_s3_prefix: str = "exports"
     export_s3_endpoint: str = ""

@@ -147,9 +147,11 @@ class Hub:
 
     def _programs(self) -> list[Service]:
         env = self.env
+        # A file on its way to a slow reader holds a thread: downloads have their own, and no more than these.
+        threads = env.web_threads + env.export_downloads
         web = [
             *("granian", "--interface", "wsgi", "--host", env.app_host, "--port", str(self.port)),
-            *("--workers", str(env.web_workers), "--blocking-threads", str(env.web_threads)),
+            *("--workers", str(env.web_workers), "--blocking-threads", str(threads)),
             # A worker that is still importing, or serves an endless answer, does not hear SIGTERM.
             *("--workers-kill-timeout", "5s", "--respawn-failed-workers", "--respawn-interval", "0.5"),
             *("--http", "1", "--no-ws", "--log-level", "warning", "analytics_hub.wsgi:application"),

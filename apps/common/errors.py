@@ -40,7 +40,7 @@ CATEGORY_ADVICE = {
     "INTERNAL": "Tell whoever runs the hub the request id.",
 }
 # Further statuses, and advice where the category's does not fit.
-_ALSO = {1200: (405, 415), 1205: (413,)}
+_ALSO = {1200: (405, 415), 1202: (416,), 1205: (413,), 1402: (412,)}
 _ADVICE = {
     1001: "Exchange the refresh token or sign in again. A refresh token is good for one exchange.",
     1002: "Exchange the refresh token or sign in again; make a new key, since an expired one cannot be extended.",

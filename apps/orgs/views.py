@@ -58,8 +58,10 @@ class ReadView(APIView):
     Attributes:
         area: the part of the key between `hub:` and the organization, and the label of its hits and misses.
         ttl: the setting that holds the seconds for which an answer is kept.
+        personal: the answer is for the caller alone, not for whoever has the same rights.
     """
 
+    personal: ClassVar[bool] = False
     area: ClassVar[str]
     ttl: ClassVar[str]
     required_permission: ClassVar[str | Mapping[str, str]]
@@ -144,7 +146,7 @@ class _Kept:
         view, request = self.view, self.request
         principal = principal_of(request)
         if self.seconds > 0 and principal.scope and caching.enabled():
-            self.key = key_of(view.area, principal, request)
+            self.key = key_of(view.area, principal, request, principal.name if view.personal else "")
         permission = needed_permission(view, "GET")
         try:
             admit(request, permission, bucket=view.bucket, look_up=self.key)
@@ -240,9 +242,13 @@ class _Maker:
         return entry.named(etag, self.first_seen())
 
 
-def key_of(area: str, principal: Principal, request: HttpRequest) -> str:
-    """The key of an answer: whoever shares it has the same tenant, projects and permissions, and asks the same."""
-    asked = f"{code_version()} {principal.scope} {request.path}?{_sorted(request.META.get('QUERY_STRING', ''))}"
+def key_of(area: str, principal: Principal, request: HttpRequest, name: str = "") -> str:
+    """The key of an answer: whoever shares it has the same tenant, projects and permissions, and asks the same.
+
+    Args:
+        name: the caller's, where the answer is for nobody else.
+    """
+    asked = f"{code_version()} {principal.scope} {name} {request.path}?{_sorted(request.META.get('QUERY_STRING', ''))}"
     digest = hashlib.sha256(asked.encode("utf-8", "surrogateescape")).hexdigest()[:32]
     return f"hub:{area}:{principal.organization_id}:{digest}"
 

@@ -23,6 +23,7 @@ from tests.support.callers import PASSWORD, Caller, Stage, ask, fill, undone
 from tests.support.surface import METHODS, NO_ENVELOPE, Route, admin_routes, api_routes
 from tests.support.table import (
     ACCOUNT,
+    ALSO,
     AUTHENTICATED,
     FURTHER,
     INSTALLATION,
@@ -32,6 +33,7 @@ from tests.support.table import (
     ROLES,
     SIGNED_IN,
     TABLE,
+    UNSEEN,
     permissions_of,
 )
 
@@ -128,6 +130,11 @@ def problem(route: Route, method: str, caller: Caller, answer: HttpResponseBase,
         if is_page(route) and status in (302, 303) and "next=" in answer["Location"]:
             return None
         return None if status == 401 and (bare or code == 1000) else f"wants 401 (1000), got {status} ({code})"
+    if may(caller, needed):
+        also, unseen = (table.get(f"{'GET' if method == 'HEAD' else method} {route.path}") for table in (ALSO, UNSEEN))
+        if unseen is not None and unseen not in caller.permissions and caller.member:
+            return None if status == 404 else f"wants 404 without {unseen}, got {status} ({code}) {text[:120]}"
+        needed = also if also is not None and caller.member else needed
     if not may(caller, needed):
         named = (bare and method == "HEAD") or needed in text
         right = status == 403 and (bare or code == 1100) and named

@@ -14,7 +14,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.http import HttpResponseBase
+from django.http import HttpResponseBase, StreamingHttpResponse
 from django.test import Client
 from django.utils import timezone
 
@@ -25,6 +25,9 @@ from apps.costs.pricebook.overrides import forget_books
 from apps.costs.pricebook.services import price_create
 from apps.costs.pricing import data_version
 from apps.costs.repricing.models import RepriceJob
+from apps.exports.links import path_of
+from apps.exports.models import ExportJob, ExportSchedule
+from apps.exports.rights import principal_again
 from apps.orgs.audit import SYSTEM
 from apps.orgs.authentication import forget_keys
 from apps.orgs.models import AuditEntry, Invitation, Membership, Organization, Project, RateLimit, Role, User
@@ -35,6 +38,7 @@ from apps.traces.columns import SpanRow
 from apps.traces.scores import Score
 from apps.traces.scores_writer import write_scores
 from apps.traces.writer import write
+from tests.support.exports import FILE_NAME, export_schedule, finished_export
 from tests.support.spans import span_row
 from tests.support.surface import Route
 from tests.support.table import ROLES, TABLE, permissions_of
@@ -92,6 +96,8 @@ def ask(client: Client, caller: Caller, method: str, path: str, **more: Any) -> 
         answer: HttpResponseBase = client.generic(
             method, path, content_type="application/json", headers=headers, **more
         )
+        if isinstance(answer, StreamingHttpResponse):
+            b"".join(answer)  # to its end, as a caller reads it
     return answer
 
 
@@ -276,6 +282,28 @@ def _budget(organization: Organization, project: Project, user: User) -> Budget:
     )
 
 
+def _export(organization: Organization, project: Project, user: User) -> ExportJob:
+    """A finished export with its file; of costs, which every role that exports may read."""
+    return finished_export(organization, [project], user)
+
+
+def _linked(organization: Organization, project: Project, user: User) -> _Linked:
+    principal = principal_again(organization.pk, user_id=user.pk, key_id=None)
+    return _Linked(path_of(_export(organization, project, user), principal).split("/")[-2])
+
+
+@dataclass(frozen=True)
+class _Linked:
+    """A signed link; the file of every example has the same name."""
+
+    token: str
+
+
+def _schedule(organization: Organization, project: Project, user: User) -> ExportSchedule:
+    """Of costs, too."""
+    return export_schedule(organization, [project], user)
+
+
 MAKERS: dict[str, Maker] = {
     "organizations": lambda organization, project, user: organization,
     "projects": lambda organization, project, user: project,
@@ -291,9 +319,12 @@ MAKERS: dict[str, Maker] = {
     "prices": _price,
     "reprice": _reprice,
     "budgets": _budget,
+    "jobs": _export,
+    "files": _linked,
+    "schedules": _schedule,
 }
 # What has no owner: any value that the route knows.
-FIXED: dict[str, Any] = {"code": 1000, "name": "duration"}
+FIXED: dict[str, Any] = {"code": 1000, "name": "duration", "file_name": FILE_NAME}
 # Whoever holds it may use it, so nobody can name another tenant's.
 SECRETS = frozenset({"token"})
 

@@ -107,7 +107,7 @@ def provide_environment() -> TestServers | None:
         del environ[name]
     environ["ENVIRONMENT"] = "test"
     environ["DJANGO_SETTINGS_MODULE"] = "analytics_hub.settings"
-    for area in ("METRICS", "COSTS", "QUALITY", "TRACES", "TRACE", "COMPARE"):
+    for area in ("METRICS", "COSTS", "QUALITY", "TRACES", "TRACE", "COMPARE", "EXPORT_STATUS"):
         # A test that asks again wants to see what it wrote; tests of the cache set it.
         environ[f"CACHE_TTL_{area}"] = "0"
     environ["SECRET_KEY"] = "tests-" + "0123456789" * 4

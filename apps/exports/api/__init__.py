@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import URLPattern, path
 
-urlpatterns: list[URLPattern] = []
+from apps.exports.api import download, jobs
+
+_JOB = "api/v1/export/jobs/<str:job_id>"
+
+urlpatterns: list[URLPattern] = [
+    path("api/v1/export/jobs", jobs.JobsView.as_view(), name="export-jobs"),
+    path(_JOB, jobs.JobView.as_view(), name="export-job"),
+    path(f"{_JOB}/manifest", jobs.ManifestView.as_view(), name="export-manifest"),
+    path(f"{_JOB}/download", download.DownloadView.as_view(), name="export-download"),
+    path("api/v1/export/files/<str:token>/<str:file_name>", download.FileView.as_view(), name="export-file"),
+]
