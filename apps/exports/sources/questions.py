@@ -109,13 +109,15 @@ class QuestionSource:
         if limit is None and found.rows is not None and found.rows > MAX_ROWS:
             raise ExportFailed(f"The export has {found.rows} rows; at most {MAX_ROWS} without a limit.")
         if self._proving.scores and not self._query.filters:
-            found = replace(found, scores=raw.scores(cursor, self._query, [ref.metric for ref in self._proving.scores]))
+            found = replace(
+                found, scores=raw.scores(cursor, self._query, [ref.formula.id for ref in self._proving.scores])
+            )
         return found
 
     def _counted_scores(self, cursor: Cursor) -> Totals | str:
         if self._query.filters or self.spec.limit is not None:
             return "Scores with filters or a limit are not counted apart from the metrics engine."
-        names = [ref.metric for ref in self._proving.scores]
+        names = [ref.formula.id for ref in self._proving.scores]
         return Totals(None, None, None, None, scores=raw.scores(cursor, self._query, names))
 
     def written(self) -> Totals:
