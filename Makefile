@@ -51,6 +51,8 @@ bench: $(VENV)/.bench-installed
 	$(BIN)/python -m bench.queries
 	$(BIN)/python -m bench.api
 	$(BIN)/python -m bench.edge
+	$(BIN)/python -m bench.exports
+	$(BIN)/python -m bench.read_back
 	$(BIN)/python -m bench.kill
 
 $(BIN)/python:
