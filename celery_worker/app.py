@@ -22,7 +22,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "analytics_hub.settings")
 # To run as root, as containers do, is a choice that needs no comment at every start.
 warnings.filterwarnings("ignore", category=SecurityWarning)
 
-app = Celery("analytics_hub", task_cls="celery_worker.base:HubTask", include=["celery_worker.tasks"])
+app = Celery(
+    "analytics_hub", task_cls="celery_worker.base:HubTask", include=["celery_worker.tasks", "celery_worker.reporting"]
+)
 app.set_default()  # also for threads other than the one that imports this
 app.conf.update(
     broker_url=settings.REDIS_URL,

@@ -21,3 +21,8 @@ class ExportsConfig(AppConfig):
         deletion.OF_SPANS.append(erasure.of_traces)
         deletion.OF_USERS.append(erasure.of_user)
         deletion.OF_SESSIONS.append(erasure.of_sessions)
+        from apps.common.observe import scrape
+        from apps.exports.waiting import oldest_waiting
+
+        text = "How long the oldest export has waited that nobody works on."
+        scrape.register("export_oldest_waiting_seconds", text, oldest_waiting)

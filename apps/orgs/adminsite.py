@@ -10,6 +10,7 @@ from django.contrib.admin import AdminSite
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import URLPattern, URLResolver, path, reverse
 
 from apps.orgs.pages.common import safe_next
 from apps.orgs.pages.sign_in import sign_out
@@ -18,6 +19,7 @@ from apps.orgs.pages.sign_in import sign_out
 _ORDER = (
     *("Organization", "Project", "User", "Membership", "Invitation"),
     *("ApiKey", "RateLimit", "SignIn", "AuditEntry"),
+    *("ExportJob", "ExportSchedule", "ExportLimit", "RepriceJob"),
 )
 
 
@@ -43,8 +45,25 @@ class HubAdminSite(AdminSite):
     def password_change(self, request: HttpRequest, extra_context: Any = None) -> Any:
         return redirect("change-password")
 
+    def get_urls(self) -> list[URLPattern | URLResolver]:
+        from apps.orgs.admin.background import background_view
+
+        def view(request: HttpRequest) -> HttpResponse:
+            return background_view(request, self)
+
+        return [path("background/", self.admin_view(view), name="background"), *super().get_urls()]
+
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
         apps = super().get_app_list(request, app_label)
         for app in apps:
             app["models"].sort(key=lambda model: _ORDER.index(model["object_name"]))
-        return apps
+        return [*apps, *([_operation()] if app_label is None and request.user.is_superuser else ())]
+
+
+def _operation() -> dict[str, Any]:
+    """What is no model, in the shape of an application."""
+    address = reverse("admin:background")
+    page: dict[str, Any] = {"name": "Background work", "object_name": "Background", "model": None}
+    page |= {"admin_url": address, "add_url": None, "view_only": True, "perms": {"view": True}}
+    app: dict[str, Any] = {"name": "Operation", "app_label": "operation", "app_url": address}
+    return {**app, "has_module_perms": True, "models": [page]}

@@ -34,7 +34,7 @@ def fail(file: str, times: int, passing: bool = True) -> None:
         raise OperationalError("the server is away") if passing else ValueError("wrong for good")
 
 
-@app.task(name="tests.work_until_stopped", queue="exports")
+@app.task(name="tests.work_until_stopped", queue="exports", acks_late=True)
 def work_until_stopped(file: str, seconds: float) -> None:
     note(file, "begun")
     deadline = time.monotonic() + seconds

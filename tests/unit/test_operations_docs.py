@@ -36,7 +36,7 @@ def test_every_metric_is_in_the_table() -> None:
 
 def test_alerts_ask_for_metrics_that_exist() -> None:
     text = (DOCS / "operations.md").read_text(encoding="utf-8").partition("### Alerts")[2].partition("\n## ")[0]
-    asked = set(re.findall(r"\b((?:http|db|cache|rate_limit|spans|rollup|celery)_[a-z_]+)", text))
+    asked = set(re.findall(r"\b((?:http|db|cache|rate_limit|spans|rollup|celery|export)_[a-z_]+)", text))
     assert asked - {"db_errors_total"}
     assert {name.removesuffix("_bucket") for name in asked} <= set(declared())
 

@@ -1,0 +1,220 @@
+"""Export jobs: found, read with their manifest, cancelled, asked for again, downloaded."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, cast
+from uuid import UUID
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect
+from django.template.defaultfilters import filesizeformat
+from django.urls import URLPattern, path
+from django.utils import timezone
+from django.utils.decorators import method_decorator
+from django.utils.html import format_html, format_html_join
+from django.views.decorators.http import require_POST
+
+from apps.common.errors import ApiError
+from apps.exports.api.ranges import Part
+from apps.exports.api.sending import answer
+from apps.exports.jobs import services
+from apps.exports.models import ExportJob
+from apps.orgs.admin.audit import OrganizationFilter
+from apps.orgs.admin.base import BoundedPaginator, ServiceAdmin, each
+from apps.orgs.audit import Actor, actor_of, record
+
+if TYPE_CHECKING:
+    from rest_framework.request import Request
+
+Status = ExportJob.Status
+_STATE = ("id", "organization", "schedule", "status", "progress", "error", "author")
+_ASKED = ("kind", "projects", "start_time", "end_time", "format", "compression", "columns", "content", "question")
+_FILE = ("file_name", "row_count", "size", "sha256", "expires_at")
+_WORK = (
+    *("created_at", "started_at", "completed_at", "heartbeat_at", "deadline_at", "not_before"),
+    *("attempt", "failures", "estimated_rows"),
+)
+VERBS = {"cancel": (services.cancel, "Cancelled."), "rerun": (services.rerun, "Asked for again: this is the new one.")}
+
+
+@admin.register(ExportJob)
+class ExportJobAdmin(ServiceAdmin):
+    object_type = "export"
+    list_display = ("short_id", "organization", "kind", "format", "status", "progress", "size", "author", "created_at")
+    list_display_links = ("short_id",)
+    list_select_related = ("organization",)
+    list_filter = ("status", "kind", "format", "content", "created_at", OrganizationFilter)
+    search_fields = ("pk",)  # what is found is said below
+    search_help_text = "A whole id, or an organization's slug."
+    sortable_by = ()
+    ordering = ("-created_at",)
+    paginator = BoundedPaginator
+    actions = ("cancel", "rerun")
+    change_form_template = "admin/export_job.html"
+    fieldsets = (
+        (None, {"fields": _STATE}),
+        ("What was asked for", {"fields": _ASKED}),
+        ("The file", {"fields": _FILE}),
+        ("The work on it", {"fields": _WORK}),
+        ("Manifest", {"fields": ("proof", "manifest_text")}),
+    )
+    readonly_fields = (*_STATE, *_ASKED, *_FILE, *_WORK, "proof", "manifest_text")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Without what only the page of one job shows."""
+        return super().get_queryset(request).defer("manifest", "asked", "stored")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """By whole values alone, which indexes answer."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        try:
+            return queryset.filter(pk=UUID(term)), False
+        except ValueError:
+            return queryset.filter(organization__slug=term), False
+
+    # -- what is shown
+
+    @admin.display(description="id", ordering=None)
+    def short_id(self, job: ExportJob) -> str:
+        return str(job.pk)[:8]
+
+    @admin.display
+    def progress(self, job: ExportJob) -> str:
+        if job.status == Status.COMPLETED or job.row_count is not None:
+            return f"{job.row_count or 0:,} rows"
+        if not job.rows_done and job.rows_total is None:
+            return "-"
+        total = f" of {job.rows_total:,}" if job.rows_total is not None else ""
+        return f"{job.rows_done:,}{total} rows"
+
+    @admin.display
+    def size(self, job: ExportJob) -> str:
+        return "-" if job.file_size_bytes is None else filesizeformat(job.file_size_bytes)
+
+    @admin.display
+    def projects(self, job: ExportJob) -> str:
+        return ", ".join(slug for _, slug in job.spec.projects)
+
+    @admin.display(description="fields")
+    def columns(self, job: ExportJob) -> str:
+        return ", ".join(job.spec.fields)
+
+    @admin.display
+    def question(self, job: ExportJob) -> str:
+        asked = {name: job.asked.get(name) for name in ("question", "limit", "cut_long_cells")}
+        return _json({name: value for name, value in asked.items() if value})
+
+    @admin.display(description="proof")
+    def proof(self, job: ExportJob) -> str:
+        """The sums side by side, as they were compared."""
+        found = (job.manifest or {}).get("proof") or {}
+        sides = [side for side in ("written", "sql", "engine") if isinstance(found.get(side), dict)]
+        if not sides:
+            return "-"
+        names = list(dict.fromkeys(name for side in sides for name in found[side]))
+        head = format_html_join("", '<th scope="col">{}</th>', ((side,) for side in sides))
+        rows = [
+            (name, format_html_join("", "<td>{}</td>", ((_figure(found[side].get(name)),) for side in sides)))
+            for name in names
+        ]
+        body = format_html_join("", '<tr><th scope="row">{}</th>{}</tr>', rows)
+        missing = format_html_join("", "<p>{}: {}</p>", (found.get("not_compared") or {}).items())
+        return format_html("<table><thead><tr><th></th>{}</tr></thead><tbody>{}</tbody></table>{}", head, body, missing)
+
+    @admin.display(description="as JSON")
+    def manifest_text(self, job: ExportJob) -> str:
+        return "-" if job.manifest is None else _json(job.manifest)
+
+    # -- what is done
+
+    @admin.action(description="Cancel the chosen exports", permissions=["superuser"])
+    def cancel(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        def act(job: ExportJob) -> None:
+            services.cancel(actor_of(request), job)
+
+        each(request, queryset, act, "Cancelled")
+
+    @admin.action(description="Ask for the chosen exports again", permissions=["superuser"])
+    def rerun(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        def act(job: ExportJob) -> None:
+            services.rerun(actor_of(request), job)
+
+        each(request, queryset, act, "Asked for again")
+
+    def get_urls(self) -> list[URLPattern]:
+        pages = (("<uuid:pk>/download/", self.download, "download"), ("<uuid:pk>/do/<slug:verb>/", self.act, "act"))
+        own = [
+            path(route, self.admin_site.admin_view(view), name=f"exports_exportjob_{name}")
+            for route, view, name in pages
+        ]
+        return [*own, *super().get_urls()]
+
+    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
+        job = self.get_object(request, object_id)
+        may = self.has_superuser_permission(request)
+        offered = {
+            "can_cancel": may and job is not None and job.status in ExportJob.ACTIVE,
+            "can_rerun": may and job is not None,
+            "can_download": may and job is not None and job.status == Status.COMPLETED,
+        }
+        return super().change_view(request, object_id, form_url, {**offered, **(extra_context or {})})
+
+    @method_decorator(require_POST)
+    def act(self, request: HttpRequest, pk: UUID, verb: str) -> HttpResponse:
+        """Cancel one, or ask for it again."""
+        if verb not in VERBS:
+            raise Http404
+        if not self.has_superuser_permission(request):
+            raise PermissionDenied
+        service, done = VERBS[verb]
+        job = get_object_or_404(ExportJob, pk=pk)
+        try:
+            job = service(actor_of(request), job)
+        except ApiError as error:
+            messages.error(request, error.message)
+        else:
+            messages.success(request, done)
+        return redirect("admin:exports_exportjob_change", job.pk)
+
+    def download(self, request: HttpRequest, pk: UUID) -> HttpResponseBase:
+        """The file, for those who run the installation; who took it is in the audit log."""
+        if not self.has_superuser_permission(request):
+            raise PermissionDenied
+        job = get_object_or_404(ExportJob, pk=pk, status=Status.COMPLETED, expires_at__gt=timezone.now())
+
+        def taken(part: Part) -> None:
+            _taken(actor_of(request), job, part)
+
+        try:
+            return answer(cast("Request", request), job, taken)
+        except ApiError as error:
+            messages.error(request, error.message)
+            return redirect("admin:exports_exportjob_change", job.pk)
+
+
+def _taken(actor: Actor, job: ExportJob, part: Part) -> None:
+    record(
+        actor,
+        "export.download",
+        organization_id=job.organization_id,
+        object_type="export",
+        object_id=str(job.pk),
+        object_name=job.file_name,
+        after={"by": "admin", "kind": job.kind, "content": job.content, "start": part.start, "end": part.end},
+    )
+
+
+def _figure(value: Any) -> str:
+    return "-" if value is None else str(value)
+
+
+def _json(value: Any) -> str:
+    return format_html("<pre>{}</pre>", json.dumps(value, indent=2, ensure_ascii=False))
