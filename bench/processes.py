@@ -23,6 +23,12 @@ def _stat(pid: int) -> list[str]:
         return []
 
 
+def parent(pid: int) -> int:
+    """Its parent; 0 when it is gone."""
+    fields = _stat(pid)
+    return int(fields[1]) if fields else 0
+
+
 def descendants(root: int) -> list[int]:
     """The process and everything below it."""
     children: dict[int, list[int]] = {}

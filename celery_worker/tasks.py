@@ -10,7 +10,7 @@ from django.conf import settings
 from apps.costs.repricing.services import expire_changes
 from apps.costs.repricing.work import run_all
 from apps.exports.jobs import work as exports
-from apps.exports.jobs.sweep import sweep
+from apps.exports.jobs.sweep import sweep, sweep_files
 from apps.ingest import dead_letters
 from apps.metrics.refresh import refresh_live
 from apps.metrics.retention import expire_cells
@@ -43,6 +43,11 @@ def run_export(job_id: str) -> None:
 @shared_task
 def sweep_exports() -> None:
     sweep()
+
+
+@shared_task
+def sweep_export_files() -> None:
+    sweep_files()
 
 
 @shared_task

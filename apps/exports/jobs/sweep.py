@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Sequence
+import re
+from collections.abc import Callable, Collection, Iterator, Sequence
+from itertools import islice
 from typing import Any, Final
 from uuid import UUID
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import F, Func, IntegerField, Q, QuerySet
 from django.db.models.functions import Now
 
@@ -22,6 +24,7 @@ logger = logging.getLogger(__name__)
 EVERY_SECONDS: Final = 10.0
 MOST: Final = 200  # jobs of one kind in one sweep
 Status = ExportJob.Status
+_NAME: Final = re.compile(r"[0-9]+/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-[0-9]+\..*")
 OVER_TIME = "It took longer than an export may."
 LOST = "The processes that worked on it ended {} times without a word."
 
@@ -111,6 +114,34 @@ def _forget(job: ExportJob, gone: Sequence[str]) -> None:
     kept = [name for name in job.stored if name not in gone]
     # Somebody who added a name meanwhile is not overwritten; the next sweep sees both.
     ExportJob.objects.filter(pk=job.pk, stored=job.stored).update(stored=kept)
+
+
+def remove_later(names: Sequence[str]) -> None:
+    """Remove files once the transaction is committed; what cannot be removed then is found by `sweep_files`."""
+    transaction.on_commit(lambda: [_removed(name) for name in names], robust=True)
+
+
+def sweep_files() -> int:
+    """Now and then: remove files that no job knows. How many.
+
+    A job notes a name before anything is stored under it. So what is found in the storage and then in no job was left
+    by a job that is gone, or by a process that woke after its job had been cleaned up.
+    """
+    removed = 0
+    for some in _batched(name for name in storage.names() if _NAME.fullmatch(name)):
+        owners = {name: UUID(match[1]) for name in some if (match := _NAME.fullmatch(name))}
+        rows = ExportJob.objects.filter(pk__in=set(owners.values())).values_list("stored", flat=True)
+        known = {name for stored in rows for name in stored}
+        for name in some:
+            if name not in known and _removed(name):
+                logger.info("removed the file %s, which belonged to no export", name)
+                removed += 1
+    return removed
+
+
+def _batched(names: Iterator[str]) -> Iterator[list[str]]:
+    while some := list(islice(names, MOST)):
+        yield some
 
 
 def call() -> int:
