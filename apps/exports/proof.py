@@ -16,7 +16,7 @@ from apps.exports.totals import Totals
 
 # What the metrics engine knows: it counts billable spans, whatever the rows of the file are.
 ENGINE_FIELDS = ("requests", "total_cost", "total_tokens", "scores")
-ALL_FIELDS = tuple(item.name for item in fields(Totals))
+ALL_FIELDS = tuple(item.name for item in fields(Totals) if item.name != "columns")
 # Figures that a side may not have; of all others None is a value: nobody knows what these requests cost.
 OPTIONAL = ("rows", "scores")
 
@@ -43,8 +43,11 @@ class Proof:
             "written": self.written.shown(),
             **{name: None if isinstance(side, str) else side.shown() for name, side in sides.items()},
             "compared": {
-                "sql": [name for name in _named(self.sql, ALL_FIELDS) if self._has(name)],
-                "engine": [name for name in _named(self.engine, ENGINE_FIELDS) if self._has(name)],
+                "sql": [*(name for name in _named(self.sql, ALL_FIELDS) if self._has(name)), *_columns(self.sql)],
+                "engine": [
+                    *(name for name in _named(self.engine, ENGINE_FIELDS) if self._has(name)),
+                    *_columns(self.engine),
+                ],
             },
             "not_compared": missing,
         }
@@ -60,6 +63,10 @@ def _named(side: Totals | str, names: Sequence[str]) -> list[str]:
     if isinstance(side, str):
         return []
     return [name for name in names if name not in OPTIONAL or getattr(side, name) is not None]
+
+
+def _columns(side: Totals | str) -> list[str]:
+    return [] if isinstance(side, str) else list(side.columns)
 
 
 def prove(*, sql: Totals | str, engine: Totals | str, written: Totals, file_rows: int) -> Proof:
@@ -90,4 +97,7 @@ def _differences(written: Totals, other: Totals | str, names: Sequence[str], who
         if getattr(written, name) != getattr(other, name):
             shown = name if name in ours else f"{name}_usd"
             made.append(f"{shown} is {ours[shown]} where {who} {theirs[shown]}")
+    for name, theirs_of in other.columns.items():
+        if written.columns.get(name) != theirs_of:
+            made.append(f"{name} is {written.columns.get(name)} where {who} {theirs_of}")
     return made

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -17,6 +18,7 @@ class Totals:
         total_cost, total_tokens: over billable spans alone.
         all_cost, all_tokens: over all rows, where a row is a span; else None.
         scores: where metrics of scores are exported, how many there are of them; else None.
+        columns: by name, the other columns of the file that can be added up, money in dollars.
     """
 
     rows: int | None
@@ -26,11 +28,14 @@ class Totals:
     all_cost: int | None = None
     all_tokens: int | None = None
     scores: int | None = None
+    columns: Mapping[str, int | Decimal | None] = field(default_factory=dict, kw_only=True)
 
     def shown(self) -> dict[str, Any]:
         """As the manifest has it, money in dollars as exact text."""
         made = asdict(self)
+        columns = made.pop("columns")
         for name in ("total_cost", "all_cost"):
             picodollars = made.pop(name)
             made[f"{name}_usd"] = None if picodollars is None else f"{Decimal(picodollars).scaleb(-12):f}"
-        return made
+        exact = {name: f"{value:f}" if isinstance(value, Decimal) else value for name, value in columns.items()}
+        return made | ({"columns": exact} if columns else {})

@@ -35,14 +35,16 @@ class Proving:
     Args:
         spans: request_count, total_cost and total_tokens; empty where scores alone are asked for.
         scores: of each asked name of scores, how many there are.
+        columns: all else that is asked for and adds up.
     """
 
     spans: tuple[MetricRef, ...]
     scores: tuple[MetricRef, ...]
+    columns: tuple[MetricRef, ...]
 
     @property
     def every(self) -> tuple[MetricRef, ...]:
-        return (*self.spans, *self.scores)
+        return (*self.spans, *self.scores, *self.columns)
 
 
 def proving(metrics: Sequence[MetricRef]) -> Proving:
@@ -54,7 +56,8 @@ def proving(metrics: Sequence[MetricRef]) -> Proving:
     )
     named = dict.fromkeys(ref.metric for ref in metrics if ref.formula.source == "score")
     scores = tuple(shown.get((name, "count"), MetricRef(name, "count", f"proof.{name}")) for name in named)
-    return Proving(spans if len(named) < len({ref.metric for ref in metrics}) else (), scores)
+    columns = tuple(ref for ref in metrics if ref not in spans and raw.addable(ref))
+    return Proving(spans if len(named) < len({ref.metric for ref in metrics}) else (), scores, columns)
 
 
 class QuestionSource:
@@ -89,6 +92,7 @@ class QuestionSource:
         self._rows, self._requests, self._scores = 0, 0, 0
         self._cost: int | None = None
         self._tokens: int | None = None
+        self._columns: dict[str, int | Decimal | None] = dict.fromkeys(ref.alias for ref in self._proving.columns)
 
     # What the export must add up to
 
@@ -105,7 +109,14 @@ class QuestionSource:
         valued = () if self._all_rows else _measured(self.query.metrics)
         if limit is not None and not (plain and self._query.fill == "none"):
             return "With a limit, the first rows of such a question are not counted over raw spans."
-        found = raw.totals(cursor, self._query, rows=not self._proving.scores, limit=limit, valued=valued)
+        found = raw.totals(
+            cursor,
+            self._query,
+            columns=self._proving.columns,
+            rows=not self._proving.scores,
+            limit=limit,
+            valued=valued,
+        )
         if limit is None and found.rows is not None and found.rows > MAX_ROWS:
             raise ExportFailed(f"The export has {found.rows} rows; at most {MAX_ROWS} without a limit.")
         if self._proving.scores and not self._query.filters:
@@ -124,7 +135,7 @@ class QuestionSource:
         """By the values in the rows given out."""
         scores = self._scores if self._proving.scores else None
         requests = self._requests if self._proving.spans else None
-        return Totals(self._rows, requests, self._cost, self._tokens, scores=scores)
+        return Totals(self._rows, requests, self._cost, self._tokens, scores=scores, columns=self._columns)
 
     def engine(self, cursor: Cursor) -> Totals | str:
         """The same question in one piece, without groups and buckets."""
@@ -154,6 +165,7 @@ class QuestionSource:
                 _picodollars(cost) if requests else None,
                 tokens if requests else None,
                 scores=scores,
+                columns={ref.alias: row[ref.alias] if requests else None for ref in self._proving.columns},
             )
         raise AssertionError("a question without an interval has one window")
 
@@ -261,6 +273,10 @@ class QuestionSource:
                 self._cost = (self._cost or 0) + (_picodollars(cost) or 0)
             if requests and tokens is not None:
                 self._tokens = (self._tokens or 0) + tokens
+            for ref in self._proving.columns if requests else ():
+                value = row[ref.alias]
+                if value is not None:
+                    self._columns[ref.alias] = value + (self._columns[ref.alias] or 0)
         for ref in self._proving.scores:
             self._scores += row[ref.alias] or 0
 

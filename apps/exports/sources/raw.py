@@ -7,24 +7,66 @@ two, the other knows. What spans take over from their traces is read as it is no
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 from apps.exports.sources.base import Cursor
 from apps.exports.totals import Totals
-from apps.metrics.spec import Filter, QuerySpec
+from apps.metrics.spec import Filter, MetricRef, QuerySpec
 from apps.traces.attribution import Resolved, resolved_from
 from apps.traces.summary import INHERITED
 
 _PLAIN = {"project": "s.project_id", **{name: f"s.{name}" for name in ("provider", "model", "status", "kind", "name")}}
 
 
+# What a column of a file adds up over spans; a cost in picodollars.
+_COUNTED = {
+    "request_count": "count(*)",
+    "error_count": "count(*) FILTER (WHERE s.status = 'error')",
+    "success_count": "count(*) FILTER (WHERE s.status <> 'error')",
+}
+_COSTS = ("total_cost", "prompt_cost", "completion_cost")
+_SUMMED = (
+    *_COSTS,
+    *("total_tokens", "prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_tokens"),
+)
+_TIMES = {"duration": "duration_us", "ttft": "ttft_us"}
+
+
+def addable(ref: MetricRef) -> bool:
+    """Whether a column adds up, exactly: what all rows say together is what one row of everything would say."""
+    counts = ref.aggregation == "count" and ref.metric in (*_SUMMED, *_TIMES)
+    return ref.metric in _COUNTED or counts or (ref.aggregation == "sum" and ref.metric in _SUMMED)
+
+
+def _added(ref: MetricRef) -> str:
+    if ref.metric in _COUNTED:
+        return _COUNTED[ref.metric]
+    column = _TIMES.get(ref.metric, ref.metric)
+    return f"{ref.aggregation}(s.{column})"
+
+
+def _value(ref: MetricRef, value: Any) -> int | Decimal | None:
+    if value is None:
+        return None
+    money = ref.aggregation == "sum" and ref.metric in _COSTS
+    return Decimal(value).scaleb(-12) if money else int(value)
+
+
 def totals(
-    cursor: Cursor, query: QuerySpec, *, rows: bool, limit: int | None = None, valued: Sequence[str] = ()
+    cursor: Cursor,
+    query: QuerySpec,
+    *,
+    rows: bool,
+    columns: Sequence[MetricRef] = (),
+    limit: int | None = None,
+    valued: Sequence[str] = (),
 ) -> Totals:
     """Rows and sums of a question's answer.
 
     Args:
         cursor: in the snapshot of the export.
+        columns: what else is added up.
         rows: count the rows, too: the buckets and groups in which there are requests; otherwise sums alone.
         limit: only of so many rows, the first in the file's order.
         valued: count only rows in which some span has a value in one of these columns; the sums are over all.
@@ -32,12 +74,13 @@ def totals(
     given: dict[str, Any] = {"projects": list(query.project_ids), "start": query.start, "end": query.end}
     wanted = [name for name in INHERITED if name in query.dimensions or (name == "tags" and query.tagged)]
     read = resolved_from(dirty=True, wanted=wanted) if wanted else Resolved("", "span s", {})
-    columns = {**_PLAIN, **read.columns}
+    named = {**_PLAIN, **read.columns}
     where = ["s.billable", "s.project_id = ANY(%(projects)s::integer[])"]
     where += ["s.start_time >= %(start)s::timestamptz", "s.start_time < %(end)s::timestamptz"]
-    where += [_condition(columns, item, f"filter_{place}", given) for place, item in enumerate(query.filters)]
-    keys = _keys(query, columns, given) if rows else []
+    where += [_condition(named, item, f"filter_{place}", given) for place, item in enumerate(query.filters)]
+    keys = _keys(query, named, given) if rows else []
     sums = "count(*) AS requests, sum(s.total_cost) AS cost, sum(s.total_tokens) AS tokens"
+    sums += "".join(f", {_added(ref)} AS c{place}" for place, ref in enumerate(columns))
     if valued:
         sums += f", {' OR '.join(f'count(s.{name}) > 0' for name in valued)} AS valued"
     inner = f"SELECT {', '.join([*(f'{key} AS k{place}' for place, key in enumerate(keys)), sums])}\n"
@@ -48,16 +91,18 @@ def totals(
         given["limit"] = limit
         inner = f"SELECT * FROM (\n{inner}\n) o{_order(query, given)} LIMIT %(limit)s"
     counted = _row_count(query, given, len(keys), bool(valued)) if rows else "NULL"
-    text = f"SELECT {counted}, sum(requests), sum(cost), sum(tokens) FROM (\n{inner}\n) g"
+    added = "".join(f", sum(c{place})" for place in range(len(columns)))
+    text = f"SELECT {counted}, sum(requests), sum(cost), sum(tokens){added} FROM (\n{inner}\n) g"
     if read.ctes:
         text = f"WITH {read.ctes.replace('%s', '%(projects)s::integer[]')}\n{text}"
     found = cursor.execute(text.encode(), given, prepare=False).fetchone()
-    number, requests, cost, tokens = found or (0, 0, None, None)
+    number, requests, cost, tokens, *more = found or (0, 0, None, None)
     return Totals(
         None if number is None else int(number),
         int(requests or 0),
         None if cost is None else int(cost),
         None if tokens is None else int(tokens),
+        columns={ref.alias: _value(ref, value) for ref, value in zip(columns, more, strict=True)},
     )
 
 
