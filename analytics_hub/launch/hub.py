@@ -158,7 +158,14 @@ class Hub:
         ]
         beat = [*_CELERY, "beat", "--loglevel", "WARNING", "--pidfile", ""]
         return [
-            Service("web", _PROGRAMS, lambda: self._python("web", "-m", *web), self._web_ready, grace_seconds=8),
+            Service(
+                "web",
+                _PROGRAMS,
+                lambda: self._python("web", "-m", *web),
+                self._web_ready,
+                grace_seconds=8,
+                hushed=("Configuration allows spawning up to",),  # as many threads as were asked for
+            ),
             self._worker("worker", ("hub", "maintenance"), env.worker_concurrency),
             # Of their own: exports that take an hour must not keep the rollups waiting.
             self._worker("exports", ("exports",), env.export_concurrency),

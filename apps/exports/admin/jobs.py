@@ -15,6 +15,7 @@ from django.template.defaultfilters import filesizeformat
 from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.decorators import method_decorator
+from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.views.decorators.http import require_POST
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from rest_framework.request import Request
 
 Status = ExportJob.Status
-_STATE = ("id", "organization", "schedule", "status", "progress", "error", "author")
+_STATE = ("id", "organization", "schedule", "status", "rows", "error", "author")
 _ASKED = ("kind", "projects", "start_time", "end_time", "format", "compression", "columns", "content", "question")
 _FILE = ("file_name", "row_count", "size", "sha256", "expires_at")
 _WORK = (
@@ -44,7 +45,7 @@ VERBS = {"cancel": (services.cancel, "Cancelled."), "rerun": (services.rerun, "A
 @admin.register(ExportJob)
 class ExportJobAdmin(ServiceAdmin):
     object_type = "export"
-    list_display = ("short_id", "organization", "kind", "format", "status", "progress", "size", "author", "created_at")
+    list_display = ("short_id", "organization", "kind", "format", "status", "rows", "size", "author", "created")
     list_display_links = ("short_id",)
     list_select_related = ("organization",)
     list_filter = ("status", "kind", "format", "content", "created_at", OrganizationFilter)
@@ -87,13 +88,16 @@ class ExportJobAdmin(ServiceAdmin):
         return str(job.pk)[:8]
 
     @admin.display
-    def progress(self, job: ExportJob) -> str:
-        if job.status == Status.COMPLETED or job.row_count is not None:
-            return f"{job.row_count or 0:,} rows"
+    def rows(self, job: ExportJob) -> str:
+        if job.row_count is not None:
+            return f"{job.row_count:,}"
         if not job.rows_done and job.rows_total is None:
             return "-"
-        total = f" of {job.rows_total:,}" if job.rows_total is not None else ""
-        return f"{job.rows_done:,}{total} rows"
+        return f"{job.rows_done:,}" + (f" of {job.rows_total:,}" if job.rows_total is not None else "")
+
+    @admin.display
+    def created(self, job: ExportJob) -> str:
+        return date_format(job.created_at, "Y-m-d H:i")
 
     @admin.display
     def size(self, job: ExportJob) -> str:
@@ -131,7 +135,9 @@ class ExportJobAdmin(ServiceAdmin):
 
     @admin.display(description="as JSON")
     def manifest_text(self, job: ExportJob) -> str:
-        return "-" if job.manifest is None else _json(job.manifest)
+        if job.manifest is None:
+            return "-"
+        return format_html("<details><summary>All of it</summary>{}</details>", _json(job.manifest))
 
     # -- what is done
 
