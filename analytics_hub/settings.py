@@ -276,6 +276,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "apps.common.openapi.complete",
     ],
+    "ENUM_NAME_OVERRIDES": {"ExportPeriodEnum": "apps.exports.times.PERIODS"},
     # Without validatorUrl the page would ask a server on the internet about the document. Keys that are typed in are
     # not kept in the browser: they would outlive the sign-out.
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": False, "validatorUrl": None},

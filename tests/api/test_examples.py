@@ -119,7 +119,7 @@ def test_an_answer_example_has_the_shape_of_its_schema(documented: dict[str, Any
     assert problems(documented, value) == []
 
 
-AREAS = ("metrics", "traces", "scores", "sessions", "costs", "budgets")
+AREAS = ("metrics", "traces", "scores", "sessions", "costs", "budgets", "exports")
 
 
 def test_every_question_comes_with_examples() -> None:

@@ -131,11 +131,20 @@ DELETE /api/v1/keys/{number}                keys:manage_own
 POST   /api/v1/keys/{number}/rotate         keys:manage_own
 GET    /api/v1/audit                        audit:read
 GET    /api/v1/audit/export                 audit:read
+POST   /api/v1/export/traces                exports:create
+POST   /api/v1/export/metrics               exports:create
+POST   /api/v1/export/costs                 exports:create
 GET    /api/v1/export/jobs                  exports:read
 GET    /api/v1/export/jobs/{job_id}         exports:read
 DELETE /api/v1/export/jobs/{job_id}         exports:cancel
 GET    /api/v1/export/jobs/{job_id}/manifest exports:read
 GET    /api/v1/export/jobs/{job_id}/download exports:download
+GET    /api/v1/export/schedules             exports:read
+POST   /api/v1/export/schedules             exports:create
+GET    /api/v1/export/schedules/{number}    exports:read
+PATCH  /api/v1/export/schedules/{number}    exports:create
+DELETE /api/v1/export/schedules/{number}    exports:cancel
+POST   /api/v1/export/schedules/{number}/run exports:create
 GET    /account                             account
 POST   /account/organization                account
 GET    /account/password                    account
@@ -148,13 +157,21 @@ NEEDS: dict[str, str] = {
 }
 
 # What a route asks for beside that: without it, the route refuses (1100, naming it).
-ALSO: dict[str, str] = {}
+ALSO: dict[str, str] = {
+    "POST /api/v1/export/traces": "traces:read",
+    "POST /api/v1/export/metrics": "metrics:read",
+    "POST /api/v1/export/costs": "costs:read",
+}
 # Without it, what the route's path names does not exist for the caller: an export of costs, in the examples.
 UNSEEN: dict[str, str] = {
     "GET /api/v1/export/jobs/{job_id}": "costs:read",
     "DELETE /api/v1/export/jobs/{job_id}": "costs:read",
     "GET /api/v1/export/jobs/{job_id}/manifest": "costs:read",
     "GET /api/v1/export/jobs/{job_id}/download": "costs:read",
+    "GET /api/v1/export/schedules/{number}": "costs:read",
+    "PATCH /api/v1/export/schedules/{number}": "costs:read",
+    "DELETE /api/v1/export/schedules/{number}": "costs:read",
+    "POST /api/v1/export/schedules/{number}/run": "costs:read",
 }
 
 # Open to the whole world on purpose: probes, documentation, signing in, following an invitation or a signed link.

@@ -20,6 +20,7 @@ from apps.common.reads.schemas import names
 from apps.exports.api import openapi
 from apps.exports.api.shown import estimate, shown, status_of
 from apps.exports.asking import spec_of
+from apps.exports.estimate import estimated_rows
 from apps.exports.jobs import services
 from apps.exports.models import ExportJob
 from apps.exports.rights import jobs_of
@@ -69,7 +70,8 @@ class _CreateView(View):
         principal = self.principal(request)
         require(request._request, principal, READS[self.kind])
         spec = spec_of(self.kind, request.data, principal, timezone.now())
-        return accepted(services.create(self.actor(request), principal, spec))
+        rows = estimated_rows(spec)
+        return accepted(services.create(self.actor(request), principal, spec, estimated_rows=rows))
 
 
 @extend_schema_view(post=extend_schema(**openapi.creating("traces")))

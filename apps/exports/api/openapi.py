@@ -10,6 +10,8 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiRespo
 from apps.common.reads import fields, paging
 from apps.common.reads.schemas import COUNT, META, PAGE, TEXT, TIME, UNTOUCHED, array, nullable, obj, query
 from apps.exports.models import ExportJob
+from apps.exports.sources import costs, metrics
+from apps.exports.sources.spans import question as spans
 from apps.exports.spec import COMPRESSIONS, FORMATS, KINDS, MAX_ROWS, Kind
 
 TAGS = ["exports"]
@@ -164,9 +166,32 @@ ACCEPTED = _response(
 )
 
 
+_KEYS: dict[Kind, tuple[str, ...]] = {"traces": spans.KEYS, "metrics": metrics.KEYS, "costs": costs.KEYS}
+_FILTER: Final = "Only these: a value, or a list of values of which one must be it"
+_OWN: dict[str, str] = {
+    "filter": "A tree of conditions, as in `POST /api/v1/traces/search`",
+    "filters": "As in `POST /api/v1/metrics/query`",
+    "fill": "What buckets without data become: `none` (default), `zero` or `null`",
+    "group_by": "Dimensions: a row for each value",
+    "has_error": "true or false",
+    "include_percentiles": "Percentiles of duration and ttft too",
+    "interval": "The width of a row's bucket",
+    "match": "`spans` (default): the filters hold for the span. `traces`: for its trace",
+    "metrics": "As in `POST /api/v1/metrics/query`",
+    "search": "Words in the input or output",
+    "timezone": "IANA name of the zone whose days, weeks and months are meant; UTC if not given",
+    **{
+        f"{edge}_{name}": f"{word} {what}"
+        for edge, word in (("min", "At least this"), ("max", "At most this"))
+        for name, what in (("duration_ms", "many milliseconds"), ("cost", "many dollars"), ("tokens", "many tokens"))
+    },
+}
+
+
 def creating(kind: Kind) -> dict[str, Any]:
     """`POST /api/v1/export/{kind}`."""
-    body = {"type": "object", "properties": _SHARED, "additionalProperties": True}
+    own = {name: {"description": _OWN.get(name, _FILTER)} for name in _KEYS[kind]}
+    body = {"type": "object", "properties": {**_SHARED, **own}, "additionalProperties": False}
     return {
         "operation_id": f"export_{kind}",
         "summary": f"Export {kind}",

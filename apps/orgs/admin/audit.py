@@ -25,6 +25,7 @@ ACTIONS = (
     *("session.sign_in", "session.sign_out", "session.refused"),
     *("token.issue", "token.refused", "token.revoke", "token.reuse", "access.denied"),
     *("trace.delete", "user_data.delete"),
+    *(f"export_schedule.{what}" for what in ("create", "update", "delete", "pause")),
     *("export.create", "export.cancel", "export.delete", "export.command", "export.download"),
 )
 MOST_ORGANIZATIONS = 200
