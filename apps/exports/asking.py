@@ -9,6 +9,7 @@ from typing import Any
 
 from apps.common.errors import ApiError
 from apps.common.reads.reading import Problems, bad, check_keys, choice, flag, time_range
+from apps.exports.formats import missing
 from apps.exports.spec import COMPRESSIONS, CONTENT, FORMATS, MAX_RANGE, MAX_ROWS, Column, ExportSpec, Kind
 from apps.orgs.access import Principal, require_permission
 from apps.orgs.scopes import Scope, scope_of
@@ -56,6 +57,7 @@ def spec_of(kind: Kind, body: Any, principal: Principal, now: datetime) -> Expor
     problems = Problems()
     problems.take(lambda: check_keys(body, (*SHARED, *reader.keys), ""), None)
     chosen = problems.take(lambda: choice(body.get("format", "csv"), FORMATS, "format"), "csv")
+    problems.take(lambda: _installed(chosen), None)
     compression = problems.take(lambda: choice(body.get("compression", "none"), COMPRESSIONS, "compression"), "none")
     bounds = problems.take(lambda: _range(body, now), (now - DEFAULT_RANGE, now))
     limit = problems.take(lambda: _limit(body.get("limit")), None)
@@ -82,6 +84,12 @@ def spec_of(kind: Kind, body: Any, principal: Principal, now: datetime) -> Expor
         cut_long_cells=cut,
         question=asked.question,
     )
+
+
+def _installed(chosen: str) -> None:
+    lacking = missing(chosen)  # type: ignore[arg-type]
+    if lacking is not None:
+        raise bad("format", f"This hub cannot write {chosen}: {lacking} is not installed.")
 
 
 def _range(body: Mapping[str, Any], now: datetime) -> tuple[datetime, datetime]:

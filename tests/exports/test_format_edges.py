@@ -20,9 +20,14 @@ import openpyxl
 import pyarrow.parquet as pq
 import pytest
 
+from apps.common.errors import ApiError
+from apps.exports import formats
+from apps.exports.asking import spec_of
 from apps.exports.failures import ExportFailed, NotProven
-from apps.exports.formats import content_type, extension, parquet, sheets, writer_for
+from apps.exports.formats import content_type, extension, missing, parquet, sheets, writer_for
 from apps.exports.spec import COMPRESSIONS, FORMATS, Column, Compression, Format
+from apps.orgs.access import PERMISSIONS, Principal
+from apps.orgs.models import Role
 from bench import readers
 from tests.exports.test_formats import COLUMNS, EXAMPLES
 
@@ -271,3 +276,13 @@ def test_times_are_in_utc_whatever_their_zone() -> None:
     assert made("csv", "none", [Column("at", "time")], [(moment,)]) == b"at\n2026-02-28T20:00:00.000001Z\n"
     table = pq.read_table(io.BytesIO(made("parquet", "none", [Column("at", "time")], [(moment,)])))
     assert table["at"][0].as_py() == moment.astimezone(UTC)
+
+
+def test_a_format_that_is_not_installed_is_refused_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [missing(format) for format in FORMATS] == [None] * len(FORMATS)
+    monkeypatch.setattr(formats, "find_spec", lambda name: None)
+    assert [format for format in FORMATS if missing(format)] == ["parquet"]
+    principal = Principal(1, "acme", {"default": 1}, PERMISSIONS[Role.ADMIN], "a key")
+    with pytest.raises(ApiError, match="cannot write parquet: pyarrow is not installed") as refused:
+        spec_of("costs", {"format": "parquet"}, principal, datetime(2026, 3, 1, tzinfo=UTC))
+    assert refused.value.field == "format"

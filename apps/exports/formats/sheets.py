@@ -33,12 +33,17 @@ _MADE: Final = datetime(2000, 1, 1)  # noqa: DTZ001 - XlsxWriter takes it for UT
 # XML 1.0 has no such characters, and would read a carriage return as a line feed; an underscore that looks like the
 # beginning of an escape is escaped itself.
 _ESCAPED = re.compile("[&<>\x00-\x08\x0b-\x1f\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
+_SPECIAL = re.compile("[&<>_\x00-\x08\x0b-\x1f\ufffe\uffff]").search
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+
+
+Cell = Callable[[int, Any], str]  # of a row's number and a value, a cell's XML
 
 
 def escaped(text: str) -> str:
     """A text as the content of an element of a sheet."""
-    return _ESCAPED.sub(_escape, text)
+    # Looking for one character of a class is cheaper than the rule itself, and most texts have none.
+    return _ESCAPED.sub(_escape, text) if _SPECIAL(text) else text
 
 
 def _escape(match: re.Match[str]) -> str:
@@ -105,14 +110,14 @@ class XlsxWriter(Writer):
         options = {"constant_memory": True, "tmpdir": self._folder.name, "use_zip64": True}
         self._book = Workbook(self.sink, options)
         self._book.set_properties({"created": _MADE})
-        self._letters = [xl_col_to_name(place) for place in range(len(columns))]
-        self._cells = [self._cell(column, letter) for column, letter in zip(columns, self._letters, strict=True)]
+        self._texts = [self._text(column.name, xl_col_to_name(place)) for place, column in enumerate(columns)]
+        self._cells = [self._cell(column, xl_col_to_name(place)) for place, column in enumerate(columns)]
         self._sheet = self._new_sheet()
 
     def _new_sheet(self) -> Sheet:
         sheet = self._book.add_worksheet(worksheet_class=Sheet)
         sheet.freeze_panes(1, 0)
-        names = [self._text(letter, 1, column.name) for letter, column in zip(self._letters, self.columns, strict=True)]
+        names = [text(1, column.name) for text, column in zip(self._texts, self.columns, strict=True)]
         sheet.append([f'<row r="1">{"".join(names)}</row>'], len(names))
         return sheet  # type: ignore[no-any-return]
 
@@ -131,13 +136,11 @@ class XlsxWriter(Writer):
         cells = [cell(number, value) for cell, value in zip(self._cells, row, strict=True) if value is not None]
         return f'<row r="{number}">{"".join(cells)}</row>'
 
-    def _cell(self, column: Column, letter: str) -> Callable[[int, Any], str]:
+    def _cell(self, column: Column, letter: str) -> Cell:
         """What writes a value of this column that is not None."""
+        text = self._text(column.name, letter)
 
-        def text(number: int, value: Any) -> str:
-            return self._text(letter, number, value, column.name)
-
-        def number_or_text(made: Callable[[Any], str], plain: Callable[[Any, str], bool]) -> Callable[[int, Any], str]:
+        def number_or_text(made: Callable[[Any], str], plain: Callable[[Any, str], bool]) -> Cell:
             def cell(number: int, value: Any) -> str:
                 shown = made(value)
                 if plain(value, shown):
@@ -160,11 +163,16 @@ class XlsxWriter(Writer):
             "number": number_or_text(number_text, lambda value, _: math.isfinite(value)),
         }[column.type]
 
-    def _text(self, letter: str, number: int, text: str, name: str = "") -> str:
-        if len(text) > CELL_CHARACTERS // 2 and units(text) > CELL_CHARACTERS:
-            text = self._shortened(text, name)
-        space = ' xml:space="preserve"' if text[:1].isspace() or text[-1:].isspace() else ""
-        return f'<c r="{letter}{number}" t="inlineStr"><is><t{space}>{escaped(text)}</t></is></c>'
+    def _text(self, name: str, letter: str) -> Cell:
+        """What writes a text into this column."""
+
+        def text(number: int, value: str) -> str:
+            if len(value) > CELL_CHARACTERS // 2 and units(value) > CELL_CHARACTERS:
+                value = self._shortened(value, name)
+            space = ' xml:space="preserve"' if value != value.strip() else ""
+            return f'<c r="{letter}{number}" t="inlineStr"><is><t{space}>{escaped(value)}</t></is></c>'
+
+        return text
 
     def _shortened(self, text: str, name: str) -> str:
         if not self._cut:
@@ -196,4 +204,4 @@ class XlsxWriter(Writer):
 
 
 def _few_digits(_: Any, shown: str) -> bool:
-    return len(shown.lstrip("-0.").replace(".", "")) <= _DIGITS
+    return len(shown) <= _DIGITS or len(shown.lstrip("-0.").replace(".", "")) <= _DIGITS

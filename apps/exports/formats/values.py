@@ -4,17 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import orjson
 
-from apps.common.jsontext import decimal_text as usd_text
-
-__all__ = ["boolean_text", "number_text", "texts_text", "time_text", "usd_text"]
+from apps.common.jsontext import decimal_text
 
 
 def time_text(value: datetime) -> str:
     """ISO 8601 in UTC with microseconds: `2026-03-01T08:00:00.000000Z`."""
-    return value.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+    if value.tzinfo is not UTC:
+        value = value.astimezone(UTC)
+    return value.isoformat("T", "microseconds")[:-6] + "Z"
+
+
+def usd_text(value: Decimal) -> str:
+    """An exact decimal of at most 12 places, without an exponent and without trailing zeros."""
+    text = str(value)
+    # What `decimal_text` makes of most costs, at a third of its price.
+    if "E" not in text and 1 < len(text) - text.find(".") <= 13 and "." in text:
+        return text.rstrip("0").rstrip(".")
+    return decimal_text(value)
 
 
 def number_text(value: float) -> str:
