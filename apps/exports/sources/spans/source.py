@@ -94,6 +94,7 @@ class SpanSource:
         return self._written.totals
 
     def engine(self, cursor: Cursor) -> Totals | str:
+        _allow_loops(cursor, True)
         if self.truncated:
             return "Metrics count all requests, and the limit left rows out."
         floors = raw_floors(cursor, self.spec.project_ids)
@@ -128,6 +129,7 @@ class SpanSource:
         floors = raw_floors(cursor, self.spec.project_ids)
         for number, slug in self.spec.projects:
             source = current_traces(cursor, [number], within=bounds)
+            _allow_loops(cursor, self._condition.traces and not source.dirty)
             last = self.spec.end
             if self._condition.traces:
                 last = last_start(cursor, source, bounds)
@@ -155,6 +157,10 @@ class SpanSource:
         since = min(floors.values())
         if self.spec.end <= since:
             raise ExportFailed(f"Spans are kept since {since:%Y-%m-%d} and the range ends before.")
+
+
+def _allow_loops(cursor: Cursor, allowed: bool) -> None:
+    cursor.execute(statements.LOOPS.encode(), {"loops": "on" if allowed else "off"}, prepare=False)
 
 
 def _adapted(width: timedelta, rows: int) -> timedelta:

@@ -18,8 +18,10 @@ from apps.traces.search.index import same_span
 
 PREPARE: Final = """
 SELECT set_config('cursor_tuple_fraction', '1', true), set_config('jit', 'off', true),
-    set_config('timezone', 'UTC', true)
+    set_config('timezone', 'UTC', true), set_config('work_mem', '64MB', true)
 """
+# The planner takes traces that are computed anew for a handful, and would look through all of them for every span.
+LOOPS: Final = "SELECT set_config('enable_nestloop', %(loops)s, true)"
 FIRST: Final = """
 SELECT min(start_time) FROM span
 WHERE project_id = %(span_project)s AND start_time >= %(span_lo)s AND start_time < %(span_hi)s
