@@ -203,7 +203,12 @@ def test_more_rows_than_a_file_may_have_are_no_export(world: World, monkeypatch:
     monkeypatch.setattr(questions, "MAX_ROWS", len(rows) - 1)
     with pytest.raises(ExportFailed, match=f"has {len(rows)} rows"):
         exported(world, "costs", COSTS)
+    filled = {"metrics": ["request_count"], "interval": "1hour", "group_by": ["model"], "fill": "zero"}
+    with pytest.raises(ExportFailed, match="at most"):
+        exported(world, "metrics", filled)
     monkeypatch.setattr(questions.QuestionSource, "counted", lambda self, cursor: "not asked")
+    with pytest.raises(ExportFailed, match="Filled"):
+        exported(world, "metrics", filled)
     with pytest.raises(ExportFailed, match=f"more than {len(rows) - 1} rows"):
         exported(world, "costs", COSTS)
     assert exported(world, "costs", {**COSTS, "limit": len(rows) - 1})[1].manifest["truncated"]

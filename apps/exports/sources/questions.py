@@ -246,6 +246,9 @@ class QuestionSource:
         found = {self._group(row) for _, made in windows(cursor, whole) for row in made.rows if self._has_values(row)}
         if not self._query.group_by:
             found = {()}
+        rows = len(found) * len(self._query.buckets.starts) if self._query.buckets else len(found)
+        if self.spec.limit is None and rows > MAX_ROWS:
+            raise ExportFailed(f"Filled, the export has {rows} rows; at most {MAX_ROWS} without a limit.")
         return sorted(found, key=_rank)
 
     def _filled(self, part: QuerySpec, rows: Sequence[Row], groups: Sequence[Group]) -> Iterator[Row]:
