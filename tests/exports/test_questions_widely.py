@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,8 @@ import time_machine
 from django.db import connection
 
 from apps.common.errors import ApiError
-from apps.exports.failures import NotProven
+from apps.exports.failures import ExportFailed, NotProven
+from apps.exports.produce import produce
 from apps.exports.sources import windows
 from apps.exports.spec import Kind
 from apps.metrics import runner
@@ -183,6 +185,14 @@ def test_what_is_older_than_raw_spans_is_compared_with_the_same_cells(world: Wor
 
 def test_a_range_of_which_too_little_is_kept_is_refused_at_once(world: World) -> None:
     body = {"metrics": ["request_count"], "group_by": ["name"], "start_time": "2026-02-01T00:00:00Z"}
-    with pytest.raises(ApiError) as refused:
-        asked(world, "metrics", {**body, "end_time": "2026-11-01T00:00:00Z"})
-    assert refused.value.entry.code == 1204
+    older = {"metrics": ["request_count"], "start_time": "2023-10-01T00:00:00Z", "end_time": "2024-02-01T00:00:00Z"}
+    for refused in ({**body, "end_time": "2026-11-01T00:00:00Z"}, older):
+        with pytest.raises(ApiError) as error:
+            asked(world, "metrics", refused)
+        assert error.value.entry.code == 1204
+    with time_machine.travel(NOW - timedelta(days=90), tick=False):
+        spec = asked(world, "metrics", older)
+        produce(spec, io.BytesIO(), job_id="1", progress=lambda done, total: None)
+    # What was kept when it was asked for may have gone when its turn comes.
+    with pytest.raises(ExportFailed, match="kept since 2023-11-06T00:00:00Z"):
+        produce(spec, io.BytesIO(), job_id="1", progress=lambda done, total: None)

@@ -8,12 +8,14 @@ from datetime import datetime
 from typing import Any, Final
 
 from apps.common.reads import reading
-from apps.common.reads.reading import Problems
+from apps.common.reads.reading import Problems, bad
 from apps.common.reads.snapshot import snapshot
 from apps.exports.asking import READERS, Asked, Reader
+from apps.exports.failures import ExportFailed
 from apps.exports.sources import SOURCES
 from apps.exports.sources.base import Source
 from apps.exports.sources.questions import QuestionSource
+from apps.exports.sources.windows import check_whole
 from apps.exports.spec import Column, ColumnType, ExportSpec
 from apps.metrics import params, parse
 from apps.metrics.catalog import Output, find
@@ -94,7 +96,11 @@ def _check(query: QuerySpec, scope: Scope) -> None:
     asked = _narrowed(query, tuple(sorted((number, slug) for slug, number in projects.items())), filters)
     check_kept(asked)
     with snapshot() as cursor:
-        plan(asked, read_state(cursor, asked))
+        state = read_state(cursor, asked)
+        try:
+            check_whole(plan(asked, state), state)
+        except ExportFailed as failed:
+            raise bad("start_time", str(failed), 1204) from None
 
 
 def columns(query: QuerySpec) -> tuple[Column, ...]:

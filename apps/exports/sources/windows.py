@@ -9,7 +9,10 @@ from typing import Final
 from apps.common.errors import ApiError
 from apps.exports.failures import ExportFailed
 from apps.exports.sources.base import Cursor
+from apps.metrics.buckets import floor
 from apps.metrics.finish import TooManyRows
+from apps.metrics.planner import Plan
+from apps.metrics.rollups import RAW, ROLLUPS
 from apps.metrics.runner import Answer, attempt_in
 from apps.metrics.spec import QuerySpec
 from apps.metrics.state import RollupState, read_state
@@ -53,6 +56,22 @@ def windows(cursor: Cursor, query: QuerySpec) -> Iterator[tuple[QuerySpec, Answe
         size = max(1, min(fitting, size * STEP, LARGEST))
 
 
+def check_whole(chosen: Plan, state: RollupState) -> None:
+    """Refuse cells of which the oldest have expired: an answer shows nothing there, and a file would be incomplete.
+
+    Raises:
+        ExportFailed: saying since when they are kept.
+    """
+    for part in chosen.parts:
+        for segment in part.segments:
+            if segment.source == RAW:
+                continue
+            rollup = ROLLUPS[segment.source]
+            kept = floor(state.kept_from(rollup.retention), rollup.width)
+            if segment.ranges[0][0] < kept:
+                raise ExportFailed(f"What this is made of is kept since {kept:%Y-%m-%dT%H:%M:%SZ} alone.")
+
+
 def _single(cursor: Cursor, part: QuerySpec, state: RollupState) -> Answer:
     try:
         return _asked(cursor, part, state)
@@ -65,6 +84,8 @@ def _single(cursor: Cursor, part: QuerySpec, state: RollupState) -> Answer:
 def _asked(cursor: Cursor, part: QuerySpec, state: RollupState) -> Answer:
     """The engine's answer; what it refuses it would refuse again."""
     try:
-        return attempt_in(cursor, part, state)
+        made = attempt_in(cursor, part, state)
     except ApiError as error:
         raise ExportFailed(error.message) from None
+    check_whole(made.plan, state)
+    return made
