@@ -97,7 +97,8 @@ def check(spec: ExportSpec, rows: Sequence[SpanRow]) -> None:
         said = made.engine(cursor)
         if not isinstance(said, str):
             assert (said.requests, said.total_cost, said.total_tokens) == _requests(made.written())
-        assert by_copy(cursor, spec) == by_cursor(cursor, spec)
+        if made.has_lines(cursor):
+            assert by_copy(cursor, spec) == by_cursor(cursor, spec)
 
 
 @contextmanager

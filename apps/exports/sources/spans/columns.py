@@ -88,7 +88,7 @@ def _plain() -> Iterator[Declared]:
     yield _text("name", "s.name")
     yield _text("kind", "s.kind")
     yield Declared(Column("billable", "boolean", "Whether it counts as a request", risky=False), "s.billable")
-    yield _text("status", "s.status", "`ok`, `error` or `unset`")
+    yield _text("status", "s.status", "`ok`, `error` or `unset`", risky=False)
     yield Declared(Column("start_time", "time", risky=False), "s.start_time")
     yield Declared(Column("end_time", "time", risky=False), _END)
     yield Declared(Column("duration_ms", "number", risky=False), "s.duration_us", _MS)
@@ -107,7 +107,7 @@ def _plain() -> Iterator[Declared]:
         yield Declared(Column(f"{name}_tokens", "integer", risky=False), f"s.{name}_tokens")
     for name in ("prompt", "completion", "total"):
         yield Declared(Column(f"{name}_cost_usd", "usd", risky=False), f"s.{name}_cost", _DOLLARS)
-    yield _text("cost_source", "s.cost_source", "`client`, `computed` or `none`")
+    yield _text("cost_source", "s.cost_source", "`client`, `computed` or `none`", risky=False)
     yield _text("unpriced_reason", "s.unpriced_reason")
     yield _text("price_version_id", "s.price_version_id")
     yield Declared(Column("usage", "json", "Usage of further kinds", risky=False), "s.usage", "{0}::text")
