@@ -220,14 +220,20 @@ def _unpacked(data: bytes, compression: str) -> bytes:
     return data
 
 
-def wrong(hub: Hub, jobs: list[ExportJob]) -> Iterator[str]:
-    """What is not as it must be."""
+def astray(hub: Hub, jobs: list[ExportJob]) -> Iterator[str]:
+    """Files that are missing, or there without being offered."""
     stored = hub.data_dir / "exports" / "files"
     there = {str(path.relative_to(stored)) for path in stored.rglob("*") if path.is_file()}
     offered = {job.file for job in jobs if job.status == "completed"}
     yield from (f"no file {name}" for name in offered - there)
     yield from (f"a file of nobody: {name}" for name in there - offered)
     yield from (f"left behind: {path.name}" for path in (hub.data_dir / "exports" / "tmp").glob("*"))
+
+
+def wrong(hub: Hub, jobs: list[ExportJob]) -> Iterator[str]:
+    """What is not as it must be."""
+    stored = hub.data_dir / "exports" / "files"
+    yield from astray(hub, jobs)
     expected: dict[Any, Any] = {}
     checked: dict[str, str] = {}
     for job in jobs:
@@ -235,7 +241,7 @@ def wrong(hub: Hub, jobs: list[ExportJob]) -> Iterator[str]:
             yield f"{job.pk} failed without a reason"
         elif job.status not in ("completed", "failed"):
             yield f"{job.pk} is {job.status}"
-        if job.status != "completed" or job.file not in there:
+        if job.status != "completed" or not (stored / job.file).is_file():
             continue
         data = (stored / job.file).read_bytes()
         if (len(data), hashlib.sha256(data).hexdigest()) != (job.file_size_bytes, job.sha256):
@@ -323,8 +329,10 @@ def wreck(hub: Hub, *, kills: int, pause: float, spans: int, freezes: int = 0) -
     ready(hub.port)
     active = ExportJob.objects.filter(status__in=ExportJob.ACTIVE)
     wait_for(lambda: steady(active.exists) is False, "the last export", 300)
-    time.sleep(25)  # a sweep, and one more for what the first one's answer missed
     jobs = list(ExportJob.objects.order_by("created_at"))
+    deadline = time.monotonic() + 40  # the sweeps clean up every ten seconds
+    while list(astray(hub, jobs)) and time.monotonic() < deadline:
+        time.sleep(1)
     return {
         "kills": done,
         "while exports ran": hit,

@@ -43,6 +43,7 @@ class Place:
             "format": "csv",
             "compression": "none",
             "fields": ("trace_id", "span_id"),
+            "question": {"match": "spans"},
         }
         return ExportSpec(**{**given, **changes})
 

@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 MOST_FAILURES: Final = 3
 PAUSES: Final = (1, 4, 16)  # seconds until the next try, by failures so far
-TRIES: Final = 7  # of a change: 12 s and more, as long as a server may take to start again
+TRIES: Final = 9  # of a change: 25 s and more, as long as a server may take to start again
 PASSING: Final = (OperationalError, InterfaceError, PsycopgError)
 Status = ExportJob.Status
 T = TypeVar("T")

@@ -16,12 +16,12 @@ from django.db.models.functions import Now
 from apps.common.observe import telemetry
 from apps.exports import storage
 from apps.exports.jobs import enqueue, folders, statements
+from apps.exports.jobs.endings import PASSING
 from apps.exports.models import ExportJob
 from apps.exports.storage import StorageDown
 
 logger = logging.getLogger(__name__)
 
-EVERY_SECONDS: Final = 10.0
 MOST: Final = 200  # jobs of one kind in one sweep
 Status = ExportJob.Status
 _NAME: Final = re.compile(r"[0-9]+/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-[0-9]+\..*")
@@ -35,11 +35,13 @@ def sweep() -> None:
     for step in steps:
         try:
             step()
+        except PASSING:
+            if not connection.in_atomic_block:
+                connection.close()
+            raise  # the others need the database too
         except Exception:
             # The other steps are worth doing; this one is tried again in a moment.
             logger.exception("the sweep of exports failed at %s", getattr(step, "__name__", step))
-            if not connection.in_atomic_block:
-                connection.close()
 
 
 def end_overdue() -> int:
@@ -148,4 +150,6 @@ def call() -> int:
     """Send for workers for whatever waits: messages may have been lost, and retries come due."""
     with connection.cursor() as cursor:
         due = statements.due(cursor, MOST)
-    return sum(enqueue.run_export(job_id, expires=2 * EVERY_SECONDS) for job_id in due)
+    # Any message will do for any job. While workers are busy, no more are added than there are jobs.
+    missing = max(0, len(due) - enqueue.waiting()) if due else 0
+    return sum(enqueue.run_export(job_id) for job_id in due[:missing])
