@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from apps.exports.failures import NotProven
-from apps.exports.totals import Totals
+from apps.exports.totals import Totals, shown_name
 
 # What the metrics engine knows: it counts billable spans, whatever the rows of the file are.
 ENGINE_FIELDS = ("requests", "total_cost", "total_tokens", "scores")
@@ -43,9 +43,12 @@ class Proof:
             "written": self.written.shown(),
             **{name: None if isinstance(side, str) else side.shown() for name, side in sides.items()},
             "compared": {
-                "sql": [*(name for name in _named(self.sql, ALL_FIELDS) if self._has(name)), *_columns(self.sql)],
+                "sql": [
+                    *(shown_name(name) for name in _named(self.sql, ALL_FIELDS) if self._has(name)),
+                    *_columns(self.sql),
+                ],
                 "engine": [
-                    *(name for name in _named(self.engine, ENGINE_FIELDS) if self._has(name)),
+                    *(shown_name(name) for name in _named(self.engine, ENGINE_FIELDS) if self._has(name)),
                     *_columns(self.engine),
                 ],
             },
@@ -95,7 +98,7 @@ def _differences(written: Totals, other: Totals | str, names: Sequence[str], who
     made = []
     for name in _named(other, names):
         if getattr(written, name) != getattr(other, name):
-            shown = name if name in ours else f"{name}_usd"
+            shown = shown_name(name)
             made.append(f"{shown} is {ours[shown]} where {who} {theirs[shown]}")
     for name, theirs_of in other.columns.items():
         if written.columns.get(name) != theirs_of:

@@ -7,6 +7,13 @@ from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from typing import Any
 
+MONEY = ("total_cost", "all_cost")
+
+
+def shown_name(name: str) -> str:
+    """What a figure is called where it is shown."""
+    return f"{name}_usd" if name in MONEY else name
+
 
 @dataclass(frozen=True, slots=True)
 class Totals:
@@ -34,8 +41,8 @@ class Totals:
         """As the manifest has it, money in dollars as exact text."""
         made = asdict(self)
         columns = made.pop("columns")
-        for name in ("total_cost", "all_cost"):
+        for name in MONEY:
             picodollars = made.pop(name)
-            made[f"{name}_usd"] = None if picodollars is None else f"{Decimal(picodollars).scaleb(-12):f}"
+            made[shown_name(name)] = None if picodollars is None else f"{Decimal(picodollars).scaleb(-12):f}"
         exact = {name: f"{value:f}" if isinstance(value, Decimal) else value for name, value in columns.items()}
         return made | ({"columns": exact} if columns else {})

@@ -160,6 +160,6 @@ def test_what_could_not_be_compared_is_said() -> None:
     whole = Totals(5, 4, None, 50)
     shown = prove(sql="gone", engine=Totals(None, 4, None, 50), written=whole, file_rows=5).shown()
     assert (shown["sql"], shown["not_compared"]) == (None, {"sql": "gone"})
-    assert shown["compared"] == {"sql": [], "engine": ["requests", "total_cost", "total_tokens"]}
+    assert shown["compared"] == {"sql": [], "engine": ["requests", "total_cost_usd", "total_tokens"]}
     shown = prove(sql=Totals(None, 4, None, 50), engine="cut", written=whole, file_rows=5).shown()
-    assert shown["compared"] == {"sql": ["requests", "total_cost", "total_tokens"], "engine": []}
+    assert shown["compared"] == {"sql": ["requests", "total_cost_usd", "total_tokens"], "engine": []}

@@ -175,7 +175,7 @@ def test_what_is_older_than_raw_spans_is_compared_with_the_same_cells(world: Wor
             "sql": "Raw spans are kept since 2026-11-03T00:00:00Z; older rows are made of what is kept of them."
         }
         assert proof["compared"]["sql"] == []
-        assert proof["compared"]["engine"][:3] == ["requests", "total_cost", "total_tokens"]
+        assert proof["compared"]["engine"][:3] == ["requests", "total_cost_usd", "total_tokens"]
         assert rows
         if kind == "metrics":
             assert rows == answered(world, body), body

@@ -88,7 +88,7 @@ def _make(claimed: Claimed, folder: Path, watch: Watch) -> None:
     path = folder / "file"
     with path.open("wb") as out:
         with watch.cancelling():
-            produced = produce(job.spec, out, job_id=str(job.pk), progress=watch.progress)
+            produced = produce(job.spec, out, job_id=str(job.pk), progress=watch.progress, scratch=folder)
         out.flush()
         os.fsync(out.fileno())
     if path.stat().st_size != produced.bytes:
