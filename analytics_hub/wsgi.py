@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
 from analytics_hub.launch.process import follow_parent
+from apps.common.edge import readers
 from apps.common.edge.uploads import Uploads, guarded
 from apps.common.observe import pulse
 
@@ -17,6 +18,7 @@ follow_parent()
 _django = get_wsgi_application()
 _uploads = Uploads(settings.HUB.web_threads)
 _uploads.watch()
+readers.watch()
 application = guarded(_django, _uploads)
 pulse.start()
 

@@ -58,10 +58,19 @@ def cpu_seconds(pids: list[int]) -> float:
 
 
 def peak_rss_bytes(pid: int) -> int:
-    """The process's highest resident memory (VmHWM)."""
+    """The process's highest resident memory."""
+    return _memory(pid, "VmHWM:")
+
+
+def rss_bytes(pid: int) -> int:
+    """The process's resident memory."""
+    return _memory(pid, "VmRSS:")
+
+
+def _memory(pid: int, name: str) -> int:
     try:
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
+            if line.startswith(name):
                 return int(line.split()[1]) * 1024
     except OSError:
         pass

@@ -24,6 +24,7 @@ SCHEDULE: dict[str, Entry] = {
     "index what spans say": every(settings.HUB.rollup_refresh_seconds, "read_texts"),
     "look under the tombstones of deleted traces": every(30, "sweep_deleted"),
     "keep exports going": every(10, "sweep_exports"),
+    "run schedules of exports": every(20, "run_schedules"),
     "remove files of exports that nobody has": every(3600, "sweep_export_files"),
     "carry on with repricing": every(10, "carry_on_repricing"),
     "make partitions ahead": every(3600, "prepare_storage"),

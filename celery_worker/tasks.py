@@ -11,6 +11,7 @@ from apps.costs.repricing.services import expire_changes
 from apps.costs.repricing.work import run_all
 from apps.exports.jobs import work as exports
 from apps.exports.jobs.sweep import sweep, sweep_files
+from apps.exports.schedules import run_due
 from apps.ingest import dead_letters
 from apps.metrics.refresh import refresh_live
 from apps.metrics.retention import expire_cells
@@ -48,6 +49,11 @@ def sweep_exports() -> None:
 @shared_task
 def sweep_export_files() -> None:
     sweep_files()
+
+
+@shared_task
+def run_schedules() -> None:
+    run_due()
 
 
 @shared_task

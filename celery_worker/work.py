@@ -42,6 +42,7 @@ TASKS: dict[str, Work] = {
     # Longer than the longest deadline that an export may have.
     "run_export": Work(EXPORTS, 5 * HOUR + 10 * MINUTE, again=True),
     "sweep_exports": Work(HUB, 10 * MINUTE, again=True),
+    "run_schedules": Work(HUB, 10 * MINUTE, again=True),
     "sweep_export_files": Work(MAINTENANCE, HOUR, again=True),
     "carry_on_repricing": Work(MAINTENANCE, HOUR, again=True),
     "sweep_deleted": Work(MAINTENANCE, HOUR, again=True),

@@ -127,7 +127,7 @@ def end_silent(addresses: Collection[str], seconds: float) -> int:
     long, between two requests or waiting for a slow answer, loses the connection too. Connections that this process
     has opened itself, to its database for one, stay: only those count that came to a port on which it listens.
     """
-    found = list(_connections())
+    found = list(connections())
     ports = {one.getsockname()[1] for one in found if one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)}
     ended = 0
     for connection in found:
@@ -138,7 +138,7 @@ def end_silent(addresses: Collection[str], seconds: float) -> int:
     return ended
 
 
-def _connections() -> Iterator[socket.socket]:
+def connections() -> Iterator[socket.socket]:
     """This process's TCP sockets, as duplicates."""
     for name in os.listdir("/proc/self/fd"):
         try:
