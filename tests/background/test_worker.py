@@ -91,6 +91,7 @@ def test_a_task_past_its_limit_and_one_that_dies_are_counted_and_the_worker_goes
     place.send("fail", 0)
     place.until_counted("fail", "success")
     assert place.notes[:2] == ["begun", "begun"]
+    assert (place.counted("hang", "killed"), place.counted("die", "killed")) == (1, 1), "each told of once"
 
 
 def test_what_expired_in_the_queue_is_not_run(place: Place) -> None:

@@ -18,6 +18,7 @@ if os.environ.get("TEST_BEAT"):
     app.conf.beat_schedule = {
         "often": {"task": "tests.often", "schedule": 0.2},
         "daily": {"task": "tests.daily", "schedule": 86_400.0},
+        "monthly": {"task": "tests.monthly", "schedule": 30 * 86_400.0},
     }
 
 
