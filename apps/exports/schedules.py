@@ -92,6 +92,17 @@ def update(actor: Actor, principal: Principal, schedule: ExportSchedule, given: 
 
 
 @transaction.atomic
+def pause(actor: Actor, schedule: ExportSchedule) -> None:
+    """Switch a schedule off, whoever answers for it."""
+    schedule = _held(schedule)
+    if not schedule.enabled:
+        return
+    schedule.enabled, schedule.next_run_at, schedule.updated_at = False, None, timezone.now()
+    schedule.save(update_fields=["enabled", "next_run_at", "updated_at"])
+    _record(actor, "export_schedule.pause", schedule, before={"enabled": True}, after={"enabled": False})
+
+
+@transaction.atomic
 def delete(actor: Actor, schedule: ExportSchedule) -> None:
     """Delete a schedule; the exports that it made stay."""
     schedule = _held(schedule)
@@ -152,7 +163,7 @@ def _run(schedule: ExportSchedule, now: datetime) -> int:
         return 0
     try:
         with transaction.atomic():
-            actor, principal = _owner(schedule)
+            actor, principal = owner(schedule)
             spec = spec_at(schedule, principal, moment)
             services.create(actor, principal, spec, schedule)
     except ApiError as error:
@@ -173,7 +184,7 @@ def _claim(schedule: ExportSchedule, following: datetime | None, **more: Any) ->
     return bool(mine.update(next_run_at=following, **more))
 
 
-def _owner(schedule: ExportSchedule) -> tuple[Actor, Principal]:
+def owner(schedule: ExportSchedule) -> tuple[Actor, Principal]:
     """Who answers for a schedule, as of now.
 
     Raises:

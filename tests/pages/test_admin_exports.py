@@ -266,3 +266,27 @@ def test_background_work_without_a_broker(desk: Client, monkeypatch: pytest.Monk
     monkeypatch.setattr(page, "workers", lambda: [])
     monkeypatch.setattr(background, "broker", lambda: Redis.from_url("redis://127.0.0.1:1/0"))
     assert "The broker does not answer" in shown(desk.get(reverse("admin:background")))
+
+
+def test_a_schedule_is_paused_run_and_deleted(desk: Client, world: World) -> None:
+    from apps.exports.models import ExportJob, ExportSchedule
+    from apps.exports.rights import principal_again
+    from apps.exports.schedules import create
+    from apps.orgs.audit import SYSTEM
+    from apps.orgs.models import AuditEntry
+
+    owner = principal_again(world.acme.pk, user_id=world.ada.pk, key_id=None)
+    given = {"name": "Nightly", "cron": "0 2 * * *", "timezone": "UTC", "period": "previous_day", "body": {}}
+    schedule = create(SYSTEM, owner, "costs", given)
+    page = url("exportschedule_changelist")
+    desk.post(page, {"action": "run_now", "_selected_action": [schedule.pk]})
+    job = ExportJob.objects.get()
+    assert (job.schedule_id, job.author, job.kind) == (schedule.pk, "root@hub.example", "costs")
+    for _ in range(2):
+        desk.post(page, {"action": "pause", "_selected_action": [schedule.pk]})
+    schedule.refresh_from_db()
+    assert (schedule.enabled, schedule.next_run_at) == (False, None)
+    assert desk.post(url("exportschedule_delete", schedule.pk), {"post": "yes"}).status_code == 302
+    assert not ExportSchedule.objects.exists()
+    told = AuditEntry.objects.filter(object_type="export_schedule", actor="root@hub.example").order_by("id")
+    assert [entry.action for entry in told] == ["export_schedule.pause", "export_schedule.delete"]
