@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 from django.db import OperationalError, connection
 from django.db.models.functions import Now
@@ -162,8 +163,20 @@ def test_a_full_disk_is_said(acme: Place, own_storage: Path, producing: Any, mon
     from apps.exports import storage
 
     def full() -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        except OSError as error:
+            raise RuntimeError("as libraries say it") from error
 
+    def no_room_to_sort() -> None:
+        try:
+            raise psycopg.errors.DiskFull("could not write to file")
+        except psycopg.Error as error:
+            raise OperationalError("as Django says it") from error
+
+    producing(before=no_room_to_sort)
+    job = run(acme.job())
+    assert (job.status, job.error) == ("failed", "The database has no room left for what the export reads.")
     producing(before=full)
     job = run(acme.job())
     assert (job.status, job.error) == ("failed", "There is no room left where export files are made.")
@@ -171,8 +184,7 @@ def test_a_full_disk_is_said(acme: Place, own_storage: Path, producing: Any, mon
 
     class Full:
         def save(self, name: str, content: Any) -> str:
-            full()
-            return name
+            raise OSError(errno.ENOSPC, "No space left on device")
 
         def delete(self, name: str) -> None:
             return

@@ -116,7 +116,7 @@ def test_no_snapshot_is_taken_beside_a_deletion(acme: Place, monkeypatch: pytest
     from apps.exports.jobs import claim as claiming
     from apps.traces import deletion
 
-    write(acme)
+    write(acme, session_id=None)
     placed = deletion.find_trace({acme.project.slug: acme.project.pk}, TRACE)
     monkeypatch.setattr(claiming, "WAIT_SECONDS", 0.3)
     deleted, go = Event(), Event()

@@ -54,7 +54,7 @@ def create(
         content=spec.content,
         estimated_rows=estimated_rows,
         created_by_id=actor.id if actor.kind == "user" else principal.user_id if principal else None,
-        created_by_key_id=actor.id if actor.kind == "key" else None,
+        created_by_key_id=actor.id if actor.kind == "key" else principal.key_id if principal else None,
         author=actor.name[:254],
         not_before=now,
         created_at=now,

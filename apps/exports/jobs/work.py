@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import UUID
 
@@ -140,16 +140,23 @@ def _end(claimed: Claimed, error: Exception) -> None:
         logger.warning("export %s: attempt %d could not be ended in order", claimed.id, claimed.attempt, exc_info=True)
 
 
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and what it came of: libraries give errors of the disk other names."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
 def _for_good(error: Exception) -> str:
     """Why it is of no use to try again; empty where it may be."""
-    cause = error if isinstance(error, psycopg.Error) else error.__cause__
-    if isinstance(cause, errors.DiskFull):
+    chain = list(_chain(error))
+    if any(isinstance(one, errors.DiskFull) for one in chain):
         return NO_ROOM_SORTING
     if isinstance(error, ExportFailed):
         return str(error)
     if isinstance(error, NoRoom):
         return NO_ROOM_STORED
-    if isinstance(error, OSError) and error.errno in storage.FULL:
+    if any(isinstance(one, OSError) and one.errno in storage.FULL for one in chain):
         return NO_ROOM
     if isinstance(error, SoftTimeLimitExceeded):
         return "It took longer than a task of the hub may."
