@@ -23,9 +23,11 @@ from apps.metrics.refresh import refresh
 from apps.traces.columns import SpanRow
 from apps.traces.scores import Score
 from apps.traces.scores_writer import write_scores
-from tests.exports.questions import answered, asked, exported, fill_world
+from apps.traces.writer import write
+from tests.exports.questions import START, answered, asked, exported, fill_world
 from tests.metrics.test_oracle import NOW
 from tests.support.cells import clear_cells
+from tests.support.spans import span_row, us
 from tests.support.world import World, make_world
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -160,6 +162,13 @@ OLD: tuple[tuple[Kind, dict[str, Any]], ...] = (
 
 
 def test_what_is_older_than_raw_spans_is_compared_with_the_same_cells(world: World) -> None:
+    # Outside of the range, in the hour and on the day in which it begins: coarser cells hold it, finer ones do not.
+    write(
+        [
+            span_row(project_id=world.web.pk, start_us=us(START) - 7 * 60 * 10**6, user_id=name)
+            for name in ("ann", "dot")
+        ]
+    )
     fill_world(world, "refreshed")
     with connection.cursor() as cursor:
         cursor.execute("INSERT INTO retention_floor (relation, project_id, floor) VALUES ('span', 0, %s)", [FLOOR])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from decimal import Decimal
 from itertools import islice
 from typing import Any, Final
@@ -19,7 +18,7 @@ from apps.exports.totals import Totals
 from apps.metrics.finish import Row
 from apps.metrics.runner import Answer
 from apps.metrics.spec import Filter, MetricRef, QuerySpec
-from apps.metrics.state import read_state
+from apps.metrics.state import Range, read_state
 
 BATCH: Final = 2_000
 _IDS = ("user_id", "session_id")
@@ -88,7 +87,9 @@ class QuestionSource:
         # Every group with requests is a row, unless nothing but percentiles or scores is asked for.
         self._all_rows = bool(sources & {"components", "distinct"}) or not (query.group_by or query.interval)
         self._raw_whole = False
-        self._bounds: tuple[datetime, datetime] | None = None
+        # What the rows' sums are of, and what all their values are of: nothing yet, or one range.
+        self._proven: list[Range] = []
+        self._answered: list[Range] = []
         self._rows, self._requests, self._scores = 0, 0, 0
         self._cost: int | None = None
         self._tokens: int | None = None
@@ -141,7 +142,7 @@ class QuestionSource:
         """The same question in one piece, without groups and buckets."""
         if self.truncated:
             return "The limit left rows out, and the metrics engine answers for all of them."
-        start, end = self._bounds or (self.spec.start, self.spec.end)
+        start, end = self._proven[0] if self._proven else (self.spec.start, self.spec.end)
         whole = replace(
             self._query,
             start=start,
@@ -286,13 +287,21 @@ class QuestionSource:
     def _note(self, made: Answer) -> None:
         """What the manifest says of how the windows were answered."""
         chosen = made.plan
-        low, high = self._bounds or (chosen.start, chosen.end)
-        self._bounds = min(low, chosen.start), max(high, chosen.end)
+        # Other values may come from coarser cells, whose edges lie further outside.
+        parts = [part for part in chosen.parts if set(part.references) & set(self._proving.spans)]
+        ranges = [span for part in parts for segment in part.segments for span in segment.ranges]
+        self._proven = _hull([*self._proven, *ranges])
+        self._answered = _hull([*self._answered, (chosen.start, chosen.end)])
         known = self.about.get("data_source", [])
         self.about["data_source"] = [*known, *(name for name in chosen.sources if name not in known)]
         self.about["percentile_error"] = max(self.about.get("percentile_error", 0), chosen.percentile_error)
-        edges = zip(("start_time", "end_time"), self._bounds, strict=True)
+        edges = zip(("start_time", "end_time"), self._answered[0], strict=True)
         self.about["range"] = {name: f"{edge:%Y-%m-%dT%H:%M:%S.%fZ}" for name, edge in edges}
+
+
+def _hull(ranges: Sequence[Range]) -> list[Range]:
+    """The one range that holds all of these, if there are any."""
+    return [(min(low for low, _ in ranges), max(high for _, high in ranges))] if ranges else []
 
 
 def _measured(metrics: Sequence[MetricRef]) -> tuple[str, ...]:
