@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 from itertools import islice
 from typing import Any, Final
@@ -12,6 +12,7 @@ from apps.exports.failures import ExportFailed, NotProven
 from apps.exports.sources import raw
 from apps.exports.sources.base import Cursor
 from apps.exports.sources.base import Row as Cells
+from apps.exports.sources.sums import Sums, hull, proving
 from apps.exports.sources.windows import windows
 from apps.exports.spec import MAX_ROWS, Column, ExportSpec
 from apps.exports.totals import Totals
@@ -25,38 +26,6 @@ _IDS = ("user_id", "session_id")
 # No value of any dimension: a condition with it holds for all spans and still has cells read that know the dimension.
 _NOBODY: Final = "no value is this one 9d1f6c1e-5f0d-4d0b-9d6a-3f4f1a2b7c11"
 Group = tuple[Any, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Proving:
-    """Under which names a row has what proves it: its own columns where they say it, else hidden ones.
-
-    Args:
-        spans: request_count, total_cost and total_tokens; empty where scores alone are asked for.
-        scores: of each asked name of scores, how many there are.
-        columns: all else that is asked for and adds up.
-    """
-
-    spans: tuple[MetricRef, ...]
-    scores: tuple[MetricRef, ...]
-    columns: tuple[MetricRef, ...]
-
-    @property
-    def every(self) -> tuple[MetricRef, ...]:
-        return (*self.spans, *self.scores, *self.columns)
-
-
-def proving(metrics: Sequence[MetricRef]) -> Proving:
-    """What has to be asked for beside these metrics, so that each row can be counted."""
-    shown = {(ref.metric, ref.aggregation): ref for ref in reversed(metrics)}
-    spans = tuple(
-        shown.get((metric, "sum"), MetricRef(metric, "sum", f"proof.{metric}"))
-        for metric in ("request_count", "total_cost", "total_tokens")
-    )
-    named = dict.fromkeys(ref.metric for ref in metrics if ref.formula.source == "score")
-    scores = tuple(shown.get((name, "count"), MetricRef(name, "count", f"proof.{name}")) for name in named)
-    columns = tuple(ref for ref in metrics if ref not in spans and raw.addable(ref))
-    return Proving(spans if len(named) < len({ref.metric for ref in metrics}) else (), scores, columns)
 
 
 class QuestionSource:
@@ -87,13 +56,8 @@ class QuestionSource:
         # Every group with requests is a row, unless nothing but percentiles or scores is asked for.
         self._all_rows = bool(sources & {"components", "distinct"}) or not (query.group_by or query.interval)
         self._raw_whole = False
-        # What the rows' sums are of, and what all their values are of: nothing yet, or one range.
-        self._proven: list[Range] = []
-        self._answered: list[Range] = []
-        self._rows, self._requests, self._scores = 0, 0, 0
-        self._cost: int | None = None
-        self._tokens: int | None = None
-        self._columns: dict[str, int | Decimal | None] = dict.fromkeys(ref.alias for ref in self._proving.columns)
+        self._rows, self._sums = 0, Sums(self._proving)
+        self._answered: list[Range] = []  # what all values are of: nothing yet, or one range
 
     # What the export must add up to
 
@@ -134,41 +98,31 @@ class QuestionSource:
 
     def written(self) -> Totals:
         """By the values in the rows given out."""
-        scores = self._scores if self._proving.scores else None
-        requests = self._requests if self._proving.spans else None
-        return Totals(self._rows, requests, self._cost, self._tokens, scores=scores, columns=self._columns)
+        return self._sums.totals(self._rows)
 
     def engine(self, cursor: Cursor) -> Totals | str:
-        """The same question in one piece, without groups and buckets."""
+        """The same question without groups; in one piece, unless it reaches back to where cells are all there is."""
         if self.truncated:
             return "The limit left rows out, and the metrics engine answers for all of them."
-        start, end = self._proven[0] if self._proven else (self.spec.start, self.spec.end)
+        bounds = self._sums.range or [(self.spec.start, self.spec.end)]
         whole = replace(
             self._query,
-            start=start,
-            end=end,
-            interval=None,
+            start=bounds[0][0],
+            end=bounds[0][1],
+            interval=None if self._raw_whole else self._query.interval,
             group_by=(),
             fill="none",
             metrics=self._proving.every,
             filters=(*self._query.filters, *self._of_the_same_cells()),
         )
+        sums = Sums(self._proving)
         for _, made in windows(cursor, whole):
-            if (made.plan.start, made.plan.end) != (start, end):
-                return "Of the oldest part only coarser cells are kept, which answer for another range without groups."
-            row = made.rows[0]
-            names = [ref.alias for ref in self._proving.spans]
-            requests, cost, tokens = (row[name] for name in names) if names else (None, None, None)
-            scores = sum(row[ref.alias] for ref in self._proving.scores) if self._proving.scores else None
-            return Totals(
-                None,
-                requests,
-                _picodollars(cost) if requests else None,
-                tokens if requests else None,
-                scores=scores,
-                columns={ref.alias: row[ref.alias] if requests else None for ref in self._proving.columns},
-            )
-        raise AssertionError("a question without an interval has one window")
+            sums.note(made.plan)
+            for row in made.rows:
+                sums.add(row)
+        if self._sums.range != sums.range:
+            return "Of the oldest part only coarser cells are kept, which answer for another range without groups."
+        return sums.totals()
 
     def _of_the_same_cells(self) -> tuple[Filter, ...]:
         """Conditions that all spans meet. What is older than raw spans is answered from the cells of users or sessions.
@@ -198,7 +152,7 @@ class QuestionSource:
                     self.truncated = True
                 batch = []
                 for row in taken:
-                    self._count(row)
+                    self._sums.add(row)
                     batch.append(self._cells(self._made(row)))
                 self._rows += len(batch)
                 yield batch
@@ -219,7 +173,7 @@ class QuestionSource:
             if self._has_values(row):
                 rows.append(row)
             else:
-                self._count(row)  # asked for alone to prove the others
+                self._sums.add(row)  # asked for alone to prove the others
         if groups is not None:
             yield from self._filled(part, rows, groups)
             return
@@ -267,41 +221,16 @@ class QuestionSource:
         if found:
             raise NotProven("A bucket has a group that the whole range has not.")
 
-    # What is counted on the way
-
-    def _count(self, row: Row) -> None:
-        if self._proving.spans:
-            requests, cost, tokens = (row[ref.alias] for ref in self._proving.spans)
-            self._requests += requests or 0
-            if requests and cost is not None:
-                self._cost = (self._cost or 0) + (_picodollars(cost) or 0)
-            if requests and tokens is not None:
-                self._tokens = (self._tokens or 0) + tokens
-            for ref in self._proving.columns if requests else ():
-                value = row[ref.alias]
-                if value is not None:
-                    self._columns[ref.alias] = value + (self._columns[ref.alias] or 0)
-        for ref in self._proving.scores:
-            self._scores += row[ref.alias] or 0
-
     def _note(self, made: Answer) -> None:
         """What the manifest says of how the windows were answered."""
         chosen = made.plan
-        # Other values may come from coarser cells, whose edges lie further outside.
-        parts = [part for part in chosen.parts if set(part.references) & set(self._proving.spans)]
-        ranges = [span for part in parts for segment in part.segments for span in segment.ranges]
-        self._proven = _hull([*self._proven, *ranges])
-        self._answered = _hull([*self._answered, (chosen.start, chosen.end)])
+        self._sums.note(chosen)
+        self._answered = hull([*self._answered, (chosen.start, chosen.end)])
         known = self.about.get("data_source", [])
         self.about["data_source"] = [*known, *(name for name in chosen.sources if name not in known)]
         self.about["percentile_error"] = max(self.about.get("percentile_error", 0), chosen.percentile_error)
         edges = zip(("start_time", "end_time"), self._answered[0], strict=True)
         self.about["range"] = {name: f"{edge:%Y-%m-%dT%H:%M:%S.%fZ}" for name, edge in edges}
-
-
-def _hull(ranges: Sequence[Range]) -> list[Range]:
-    """The one range that holds all of these, if there are any."""
-    return [(min(low for low, _ in ranges), max(high for _, high in ranges))] if ranges else []
 
 
 def _measured(metrics: Sequence[MetricRef]) -> tuple[str, ...]:
@@ -313,10 +242,6 @@ def _measured(metrics: Sequence[MetricRef]) -> tuple[str, ...]:
 def _batched(rows: Iterator[Row]) -> Iterator[list[Row]]:
     while batch := list(islice(rows, BATCH)):
         yield batch
-
-
-def _picodollars(cost: Decimal | int | None) -> int | None:
-    return None if cost is None else int(Decimal(cost).scaleb(12))
 
 
 def _rank(group: Group) -> tuple[tuple[bool, str], ...]:
