@@ -36,7 +36,9 @@ def acme(transactional_db: None, own_storage: Path) -> Iterator[Place]:
 
 @pytest.fixture
 def committed_spans(transactional_db: None) -> Iterator[None]:
-    """Real transactions on empty span tables, emptied again at the end."""
-    clear_spans()
+    """Real transactions on empty tables of spans and of what is made from them, emptied again at the end."""
+    from tests.support.cells import clear_cells
+
+    clear_cells()
     yield
-    clear_spans()
+    clear_cells()

@@ -28,7 +28,8 @@ from apps.traces import deletion, writer
 from apps.traces.columns import SpanRow
 from tests.exports import spans_oracle as oracle
 from tests.search.strategies import FILTERS, HOUR, spans
-from tests.support.spans import T0, T0_US, clear_spans
+from tests.support.cells import clear_cells
+from tests.support.spans import T0, T0_US
 
 pytestmark = pytest.mark.usefixtures("committed_spans")
 PROJECTS = ((1, "one"), (2, "two"))
@@ -160,7 +161,7 @@ def _delete(rows: dict[Any, SpanRow], trace_id: str) -> None:
         del rows[key]
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     batches=st.lists(spans(), min_size=1, max_size=3),
     trees=st.lists(FILTERS, min_size=2, max_size=2),
@@ -179,7 +180,7 @@ def test_rows_values_and_sums_are_the_oracles(
     deleted: str | None,
     small: bool,
 ) -> None:
-    clear_spans()
+    clear_cells()
     rows = _write(batches, folded)
     if deleted is not None:
         _delete(rows, deleted)

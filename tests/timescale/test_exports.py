@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import time_machine
@@ -14,15 +15,16 @@ from apps.traces import retention
 from apps.traces.writer import write
 from tests.exports.test_spans import EDGES, _patched, check, spec_of
 from tests.search.strategies import HOUR
+from tests.support.cells import clear_cells
 from tests.support.spans import T0, T0_US, span_row
-
-pytestmark = pytest.mark.usefixtures("timescale")
 
 
 @pytest.fixture(autouse=True)
-def _at_t0() -> Iterator[None]:
+def _at_t0(timescale: Any) -> Iterator[None]:
+    clear_cells()
     with time_machine.travel(T0 + timedelta(hours=10)):
         yield
+    clear_cells()
 
 
 @pytest.mark.parametrize("small", [False, True])

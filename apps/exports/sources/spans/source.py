@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.conf import settings
@@ -32,10 +32,22 @@ MANY: Final = 400_000
 
 @dataclass(frozen=True, slots=True)
 class _Project:
-    """A project, with what its current traces are read from."""
+    """A project, with what its current traces are read from.
+
+    Args:
+        touched: the first and the last start of spans of the traces that may say something else than their rows;
+            None where no such trace has spans in the range.
+    """
 
     source: Source
     whole: Slice
+    touched: tuple[datetime, datetime] | None
+
+    def source_of(self, part: Slice) -> Source:
+        """What a slice's traces are read from: mostly their rows as they are, which is much cheaper."""
+        if self.touched is not None and self.touched[0] < part.hi and part.lo <= self.touched[1]:
+            return self.source
+        return replace(self.source, ctes="")
 
 
 class SpanSource:
@@ -102,11 +114,14 @@ class SpanSource:
 
     def _rows(self, project: _Project, part: Slice, *, lines: bool = False) -> tuple[str, dict[str, Any]]:
         left = self._left(self._written)
-        sql = statements.rows(project.source, self._condition, self._declared, lines=lines, limited=left is not None)
+        source = project.source_of(part)
+        sql = statements.rows(source, self._condition, self._declared, lines=lines, limited=left is not None)
         return sql, self._parameters(project, part, left)
 
     def _count(self, cursor: Cursor, project: _Project, part: Slice, left: int | None = None) -> Totals:
-        sql = statements.counted(project.source, self._condition, limited=left is not None)
+        source = project.source_of(part)
+        _allow_loops(cursor, self._condition.traces and not source.dirty)
+        sql = statements.counted(source, self._condition, limited=left is not None)
         cursor.execute(sql.encode(), self._parameters(project, part, left), prepare=False, binary=True)
         row = cursor.fetchone()
         assert row is not None
@@ -129,12 +144,20 @@ class SpanSource:
         floors = raw_floors(cursor, self.spec.project_ids)
         for number, slug in self.spec.projects:
             source = current_traces(cursor, [number], within=bounds)
-            _allow_loops(cursor, self._condition.traces and not source.dirty)
             last = self.spec.end
             if self._condition.traces:
                 last = last_start(cursor, source, bounds)
             whole = Slice(number, slug, self.spec.start, last, floors[number], last)
-            yield _Project(source, whole)
+            yield _Project(source, whole, self._touched(cursor, source, whole))
+
+    def _touched(self, cursor: Cursor, source: Source, whole: Slice) -> tuple[datetime, datetime] | None:
+        traced = self._condition.traces or self._condition.trace or any(made.of_trace for made in self._declared)
+        if not traced or not source.dirty:
+            return None
+        sql = statements.TOUCHED.format(ctes=source.ctes).encode()
+        parameters = {**source.parameters, **whole.parameters(self.spec.start, self.spec.end)}
+        row = cursor.execute(sql, parameters, prepare=False, binary=True).fetchone()
+        return (row[0], row[1]) if row is not None and row[0] is not None else None
 
     def _slices(self, cursor: Cursor, sums: Sums) -> Iterator[tuple[_Project, Slice]]:
         """Ranges of starts that have spans, in order; none after the last row that is asked for."""
@@ -149,6 +172,7 @@ class SpanSource:
                     break
                 before, at = sums.rows, row[0]
                 part = replace(whole, lo=at, hi=min(at + width, end))
+                _allow_loops(cursor, self._condition.traces and not project.source_of(part).dirty)
                 yield project, part
                 at, width = part.hi, _adapted(width, sums.rows - before)
 

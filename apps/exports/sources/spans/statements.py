@@ -26,7 +26,11 @@ FIRST: Final = """
 SELECT min(start_time) FROM span
 WHERE project_id = %(span_project)s AND start_time >= %(span_lo)s AND start_time < %(span_hi)s
 """
-LAST: Final = "SELECT max(t.last_start) FROM {traces} t"
+# Between which starts the traces have spans that may say something else than their rows.
+TOUCHED: Final = """
+WITH {ctes} SELECT min(b.lo), max(b.hi) FROM current_touched b
+WHERE b.lo < %(current_end)s AND b.hi >= %(current_start)s
+"""
 DECLARE: Final = "DECLARE export_spans NO SCROLL CURSOR FOR "
 FETCH: Final = "FETCH FORWARD {rows} FROM export_spans"
 CLOSE: Final = "CLOSE export_spans"
