@@ -76,7 +76,7 @@ def age(job_id: UUID, seconds: float) -> None:
 def say(text: bytes, *, before: Step | None = None, after: Step | None = None) -> Callable[..., Produced]:
     """A `produce` that writes this text, and does something before and after the middle of it."""
 
-    def produce(spec: ExportSpec, out: BinaryIO, *, job_id: str, progress: Callable[..., None]) -> Produced:
+    def produce(spec: ExportSpec, out: BinaryIO, *, progress: Callable[..., None], **_: Any) -> Produced:
         progress(0, len(text))
         out.write(text[: len(text) // 2])
         out.flush()
