@@ -7,7 +7,7 @@ import warnings
 from typing import Any
 
 from celery import Celery
-from celery.exceptions import SecurityWarning
+from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 from celery.signals import setup_logging, task_postrun, task_prerun, worker_process_init
 from django.conf import settings
 
@@ -21,6 +21,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "analytics_hub.settings")
 
 # To run as root, as containers do, is a choice that needs no comment at every start.
 warnings.filterwarnings("ignore", category=SecurityWarning)
+# So is what happens to running tasks when the broker is lost (worker_cancel_long_running_tasks_on_connection_loss).
+warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
 
 app = Celery(
     "analytics_hub", task_cls="celery_worker.base:HubTask", include=["celery_worker.tasks", "celery_worker.reporting"]

@@ -74,6 +74,7 @@ REFUSED = (
     (("--fields", "trace_id,modell"), "1202 INVALID_FIELD_VALUE"),
     (("--fields", "trace_id,modell", "--limit", "0"), "Several fields"),
     (("--filter", "{"), "--filter is no JSON"),
+    (("--filter", '{"modle": "gpt-4o"}'), "1202 INVALID_FIELD_VALUE"),
     (("--body", "[]"), "--body must be a JSON object"),
     (("--body", '{"modle": "x"}'), "1202 INVALID_FIELD_VALUE"),
     (("--fields", "trace_id,input"), "Give --content"),
@@ -100,6 +101,7 @@ def test_formats_texts_and_what_cannot_be_asked(acme: Place, tmp_path: Path) -> 
     assert call("few", "--limit", "2")["truncated"] is True
     tree = json.dumps({"field": "model", "operator": "eq", "value": "none-such"})
     assert call("filtered", "--filter", tree)["rows"] == 0
+    assert call("by-name", "--filter", '{"model": "none-such"}')["rows"] == 0
 
     before = set(tmp_path.iterdir())
     for arguments, said in REFUSED:

@@ -50,7 +50,7 @@ class Command(BaseCommand):
         parser.add_argument("--format", choices=FORMATS, default="csv")
         parser.add_argument("--compression", choices=COMPRESSIONS, default="none")
         parser.add_argument("--fields", metavar="A,B", help="the columns; default: the kind's own")
-        parser.add_argument("--filter", metavar="JSON", help="as `filter` (traces) or `filters` (metrics, costs)")
+        parser.add_argument("--filter", metavar="JSON", help="filters by name, or what `filter` or `filters` takes")
         parser.add_argument("--body", metavar="JSON", default="{}", help="more of what POST /api/v1/export/KIND takes")
         parser.add_argument("--limit", type=int, metavar="ROWS", help="the first so many rows")
         parser.add_argument("--content", action="store_true", help="allow what needs traces:content: texts of spans")
@@ -73,7 +73,8 @@ class Command(BaseCommand):
         except ExportFailed as error:
             raise CommandError(str(error), returncode=FAILED) from None
         except DatabaseError as error:
-            raise CommandError(f"The database failed: {type(error).__name__}. Try again.", returncode=FAILED) from None
+            text = f"The database failed ({type(error).__name__}). Does the hub of HUB_DATA_DIR or DATABASE_URL run?"
+            raise CommandError(text, returncode=FAILED) from None
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
             raise CommandError("Whoever read the output has stopped.", returncode=FAILED) from None
@@ -102,8 +103,7 @@ class Command(BaseCommand):
             "cut_long_cells": options["cut_long_cells"] or None,
         }
         if options["filter"] is not None:
-            name = "filter" if "filter" in READERS[kind].keys else "filters"
-            given[name] = json_value(options["filter"], "--filter")
+            given |= filtered(json_value(options["filter"], "--filter"), READERS[kind].keys)
         body |= {name: value for name, value in given.items() if value is not None}
         return spec_of(kind, body, principal_for(options["organization"], options["content"]), datetime.now(UTC))
 
@@ -183,6 +183,13 @@ def json_value(text: str, option: str) -> Any:
         return json.loads(text)
     except ValueError as error:
         raise CommandError(f"{option} is no JSON: {error}") from None
+
+
+def filtered(value: Any, keys: tuple[str, ...]) -> dict[str, Any]:
+    """A tree or a list of conditions under the name that the kind has for them; else filters by name."""
+    if isinstance(value, Mapping) and "operator" not in value:
+        return dict(value)
+    return {"filter" if "filter" in keys else "filters": value}
 
 
 def json_object(text: str, option: str) -> dict[str, Any]:
