@@ -81,7 +81,7 @@ def produce(
         try:
             for rows in _write(source, writer, cursor):
                 progress(rows, total)
-            writer.close()
+            writer.close(lambda: progress(writer.rows, total))
         except BaseException:
             writer.discard()
             raise

@@ -23,7 +23,7 @@ import pytest
 from apps.common.errors import ApiError
 from apps.exports import formats
 from apps.exports.asking import spec_of
-from apps.exports.failures import ExportFailed, NotProven
+from apps.exports.failures import Cancelled, ExportFailed, NotProven
 from apps.exports.formats import content_type, extension, missing, parquet, sheets, writer_for
 from apps.exports.spec import COMPRESSIONS, FORMATS, Column, Compression, Format
 from apps.orgs.access import PERMISSIONS, Principal
@@ -133,6 +133,13 @@ def test_a_sheet_has_no_formulas_and_no_links() -> None:
     assert [cell.data_type for cell in openpyxl.load_workbook(io.BytesIO(data)).active["B"]] == ["s"] * 8
 
 
+@pytest.mark.parametrize("text", [" a", "a ", "\n", "a\n", "\ta", "\u00a0a"])
+def test_spaces_about_a_text_are_marked_as_its_own(text: str) -> None:
+    """Excel takes them off otherwise; openpyxl never does."""
+    sheet = zipfile.ZipFile(io.BytesIO(made("xlsx", "none", TEXT, [(1, text)]))).read("xl/worksheets/sheet1.xml")
+    assert f'<t xml:space="preserve">{text}</t>'.encode() in sheet
+
+
 @pytest.mark.parametrize(
     ("column", "value", "kind", "read"),
     [
@@ -220,6 +227,27 @@ def test_a_file_given_up_leaves_nothing_beside_it(format: Format, tmp_path: Path
     del writer
     gc.collect()
     assert len(out.getvalue()) == before
+
+
+@pytest.mark.parametrize(("calls", "where"), [(1, "while rows are put into the book"), (6, "while the book is packed")])
+def test_a_long_close_can_be_ended(calls: int, where: str, tmp_path: Path) -> None:
+    out = io.BytesIO()
+    writer = writer_for("xlsx", "none", TEXT, out, scratch=tmp_path)
+    for batch in range(40):
+        writer.write([(n, hashlib.sha512(str(n).encode()).hexdigest()) for n in range(batch * 500, batch * 500 + 500)])
+    asked: list[int] = []
+
+    def alive() -> None:
+        asked.append(len(out.getvalue()))
+        if len(asked) == calls:
+            raise Cancelled
+
+    with pytest.raises(Cancelled), writer:
+        writer.close(alive)
+    assert (asked[-1] > 0) == (where == "while the book is packed")
+    gc.collect()
+    assert len(out.getvalue()) - asked[-1] < 300_000
+    assert not [*tmp_path.iterdir()]
 
 
 class Full(io.BytesIO):

@@ -68,6 +68,7 @@ class Sheet(Worksheet):  # type: ignore[misc]
 
     filled = 0
     finished = 0
+    alive: Callable[[], None] | None = None
 
     def append(self, rows: list[str], columns: int) -> None:
         self.row_data_fh.write("".join(rows))
@@ -85,6 +86,8 @@ class Sheet(Worksheet):  # type: ignore[misc]
             self.fh.write(data)
             self.finished += (kept + data).count(end)
             kept = data[-len(end) + 1 :]
+            if self.alive is not None:
+                self.alive()
         self.row_data_fh.close()
         Path(self.row_data_filename).unlink()
         self._xml_end_tag("sheetData")
@@ -190,6 +193,8 @@ class XlsxWriter(Writer):
         self._folder.cleanup()
 
     def _finish(self) -> None:
+        for sheet in self._book.worksheets():
+            sheet.alive = self.sink.alive
         try:
             self._book.close()
         except FileCreateError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
+from collections.abc import Callable
 from typing import BinaryIO, Protocol
 
 import zstandard
@@ -11,6 +12,7 @@ import zstandard
 from apps.exports.spec import Compression
 
 GZIP_LEVEL, ZSTD_LEVEL = 6, 3
+ALIVE_BYTES = 256 * 1024
 
 
 class _Compressor(Protocol):
@@ -43,6 +45,8 @@ class Sink:
         self.closed = False
         self.tail: bytearray | None = None  # when set, keeps what is written from then on
         self._muted = False
+        self.alive: Callable[[], None] | None = None  # called now and then from `write`, may raise
+        self._asked = 0
 
     @property
     def sha256(self) -> str:
@@ -54,6 +58,9 @@ class Sink:
         if self._muted:
             return size
         self.taken += size
+        if self.alive is not None and self.taken - self._asked >= ALIVE_BYTES:
+            self._asked = self.taken
+            self.alive()
         if self.tail is not None:
             self.tail += data
         self._pass_on(data if self._compressor is None else self._compressor.compress(data))

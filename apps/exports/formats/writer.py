@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
@@ -59,12 +59,16 @@ class Writer(ABC):
         """Write finished lines, each with its line feed, as they are. CSV alone can."""
         raise TypeError(f"{type(self).__name__} takes rows, not lines")
 
-    def close(self) -> None:
-        """Finish the file.
+    def close(self, alive: Callable[[], None] | None = None) -> None:
+        """Finish the file, which takes xlsx about as long as writing its rows.
+
+        Args:
+            alive: called now and then meanwhile; what it raises ends the work, and there is no file.
 
         Raises:
             NotProven: the finished file itself says another number of rows than were written.
         """
+        self.sink.alive = alive
         try:
             self._finish()
         except BaseException:
