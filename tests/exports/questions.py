@@ -34,6 +34,7 @@ def exported(world: World, kind: Kind, body: Mapping[str, Any]) -> tuple[list[di
     made = produce(asked(world, kind, body), out, job_id="1", progress=lambda done, total: None)
     rows = [json.loads(line, parse_float=Decimal) for line in out.getvalue().splitlines()]
     assert made.rows == made.manifest["rows"] == len(rows)
+    assert json.loads(json.dumps(made.manifest)) == made.manifest
     return [timed(row) for row in rows], made
 
 
