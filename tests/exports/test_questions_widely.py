@@ -192,6 +192,18 @@ def test_what_is_older_than_raw_spans_is_compared_with_the_same_cells(world: Wor
         assert inside["start_time"] <= "2026-10-31T05:17:00.000000Z"
 
 
+def test_what_one_project_has_not_kept_is_not_counted_over_its_spans(world: World) -> None:
+    """It kept them for a shorter time once, and its cells still know of them."""
+    fill_world(world, "refreshed")
+    with connection.cursor() as cursor:
+        floor = "INSERT INTO retention_floor (relation, project_id, floor) VALUES ('span', %s, %s)"
+        cursor.execute(floor, [world.web.pk, FLOOR])
+        cursor.execute("DELETE FROM span WHERE project_id = %s AND start_time < %s", [world.web.pk, FLOOR])
+    for project, missing in (("web", {"sql"}), ("default", set[str]())):
+        _, made = exported(world, "costs", {"project": project})
+        assert set(made.manifest["proof"]["not_compared"]) == missing
+
+
 def test_a_range_of_which_too_little_is_kept_is_refused_at_once(world: World) -> None:
     body = {"metrics": ["request_count"], "group_by": ["name"], "start_time": "2026-02-01T00:00:00Z"}
     older = {"metrics": ["request_count"], "start_time": "2023-10-01T00:00:00Z", "end_time": "2024-02-01T00:00:00Z"}

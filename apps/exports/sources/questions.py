@@ -20,6 +20,7 @@ from apps.metrics.finish import Row
 from apps.metrics.runner import Answer
 from apps.metrics.spec import Filter, MetricRef, QuerySpec
 from apps.metrics.state import Range, read_state
+from apps.traces.current import raw_floors
 
 BATCH: Final = 2_000
 _IDS = ("user_id", "session_id")
@@ -63,7 +64,8 @@ class QuestionSource:
 
     def counted(self, cursor: Cursor) -> Totals | str:
         """Rows and sums by SQL over raw spans, or why they cannot be had."""
-        kept = read_state(cursor, self._query).raw_from
+        floors = raw_floors(cursor, self._query.project_ids)
+        kept = max(read_state(cursor, self._query).raw_from, *floors.values())
         self._raw_whole = self.spec.start >= kept
         limit = self.spec.limit
         if not self._proving.spans:
