@@ -46,7 +46,7 @@ class Window:
     def __init__(self, browser: Any, address: str, scheme: str) -> None:
         self.address, self.wrong = address, list[str]()
         self.page = browser.new_context(color_scheme=scheme, viewport={"width": 360, "height": 800}).new_page()
-        self.page.set_default_timeout(10_000)
+        self.page.set_default_timeout(30_000)
         self.page.on("console", lambda message: self.note(message.type in ("error", "warning"), message.text))
         self.page.on("pageerror", lambda error: self.note(True, str(error)))
         own = (address, "data:")
@@ -131,6 +131,10 @@ def administrator(root: Window) -> None:
     assert page.locator("#content h1").inner_text() == "Administration"
     for model in ("organization", "membership", "apikey", "auditentry"):
         root.open(f"/admin/orgs/{model}/")
+    root.open("/admin/background/")
+    assert page.locator(".background-work caption").all_inner_texts() == ["Queues", "Workers", "Beat", "Tasks"]
+    for path in ("exports/exportjob/", "exports/exportschedule/", "exports/exportlimit/add/"):
+        root.open(f"/admin/{path}")
     root.open("/admin/orgs/apikey/add/")
     page.click(".field-organization .select2-selection")
     page.click(".select2-results__option:has-text('acme')")
