@@ -82,6 +82,8 @@ def fill(hub: Hub, spans: int) -> tuple[datetime, datetime]:
 
 def set_up(hub: Hub) -> None:
     """Django in this process, on the hub's database and folder."""
+    for name in ("DATABASE_URL", "REDIS_URL"):  # the hub's own are found in its folder
+        os.environ.pop(name, None)
     os.environ.update(hub.environment)
     os.environ["DJANGO_SETTINGS_MODULE"] = "analytics_hub.settings"
     import django
