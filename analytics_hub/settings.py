@@ -76,11 +76,11 @@ CORS_PREFLIGHT_MAX_AGE = 3600
 CORS_ALLOW_HEADERS = [
     *("accept", "authorization", "content-type", "content-encoding", "cache-control", "x-csrftoken", "traceparent"),
     *("x-api-key", "x-organization", "x-project", "x-project-name", "x-request-id"),
-    *("if-none-match", "if-modified-since"),
+    *("if-none-match", "if-modified-since", "range", "if-range"),
 ]
 CORS_EXPOSE_HEADERS = [
     *("X-Request-ID", "ETag", "Last-Modified", "Retry-After", "X-Served-From-Cache", "Content-Disposition"),
-    *("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"),
+    *("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", "Location", "Content-Range", "Accept-Ranges"),
 ]
 
 # Probes and scrapers come from inside. EdgeMiddleware refuses what a redirect would lose or has laid open already.

@@ -19,8 +19,13 @@ DATA = bytes(range(256)) * 80_000  # more than sockets keep on the way
 
 
 @pytest.fixture
-def hub(transactional_db: None, tmp_path: Path) -> Iterator[tuple[str, str, str, Path]]:
-    """Address, key, a job, the log of a server with a thread for one download and one for all else."""
+def hub(
+    transactional_db: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[str, str, str, Path]]:
+    """Address, key, a job, the log of a server with a thread for one download and one for all else.
+
+    And with one connection to the database, which a download must not keep.
+    """
     from django.db import connection
 
     from tests.clients.hub import running_hub
@@ -30,6 +35,7 @@ def hub(transactional_db: None, tmp_path: Path) -> Iterator[tuple[str, str, str,
     world = make_world()
     job = finished_export(world.acme, [world.default], data=DATA)
     log = tmp_path / "web.log"
+    monkeypatch.setenv("DATABASE_MAX_CONNECTIONS", "1")
     with running_hub(connection.settings_dict, log, EXPORT_DOWNLOADS="1", ACCESS_LOG="all") as address:
         yield urlsplit(address).netloc, world.wide_key, f"/api/v1/export/jobs/{job.pk}", log
 

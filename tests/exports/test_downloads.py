@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import re
 from collections.abc import Iterator
 from datetime import timedelta
@@ -334,8 +335,11 @@ def test_a_link_ends_with_its_file(world: World, job: ExportJob) -> None:
     assert job.expires_at is not None
     assert links.read(token, job.expires_at - timedelta(seconds=2)) is not None
     assert links.read(token, job.expires_at) is None
-    ExportJob.objects.filter(pk=job.pk).update(file="another")
+    # The job made anew has another file: the link was for the first one.
+    another = storages["exports"].save("another/costs.csv", io.BytesIO(DATA))
+    ExportJob.objects.filter(pk=job.pk).update(file=another)
     assert code(world.client.get(url)) == (404, 1303)
+    assert status(world.client.get(link_of(world, job))) == 200
 
 
 def test_a_signature_of_something_else_is_none(world: World, job: ExportJob) -> None:
