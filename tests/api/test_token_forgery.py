@@ -50,7 +50,7 @@ def forged(kind: str = "access", *, key: str | None = None, algorithm: str = "HS
         "aud": tokens.AUDIENCE,
         **claims,
     }
-    own = tokens._backend(django_settings.SECRET_KEY).signing_key
+    own = str(tokens._backend(django_settings.SECRET_KEY).signing_key)
     payload = {name: value for name, value in made.items() if value is not None}
     return jwt.encode(payload, own if key is None else key, algorithm=algorithm)
 
