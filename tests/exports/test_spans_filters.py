@@ -16,7 +16,7 @@ from apps.exports.totals import Totals
 from apps.metrics.refresh import refresh
 from apps.traces import writer
 from apps.traces.columns import SpanRow
-from tests.exports.test_spans import check, spec_of
+from tests.exports.test_spans import by_copy, check, spec_of
 from tests.search.strategies import HOUR
 from tests.support.spans import T0, T0_US, span_row
 
@@ -64,6 +64,10 @@ QUESTIONS: list[dict[str, Any]] = [
     {"max_cost": 1},
     {"min_duration_ms": 1500},
     {"max_duration_ms": 1499.999},
+    {"min_tokens": 1200, "max_tokens": 1200},
+    {"min_cost": 0.0045, "max_cost": "0.0045"},
+    {"min_cost": 0.0045000000001},
+    {"min_duration_ms": 1500, "max_duration_ms": 1500},
     {"has_error": True},
     {"has_error": False},
     {"user_id": ["u1"], "has_error": False, "kind": ["llm"]},
@@ -108,6 +112,23 @@ def test_the_engine_is_asked_where_metrics_know_the_filters(rows: list[SpanRow])
     assert isinstance(_engine({"match": "traces"}), str)
     assert isinstance(_engine({"match": "spans"}, limit=1), str)
     assert not isinstance(_engine({"match": "spans"}, limit=100), str)
+
+
+def test_rows_are_in_one_order_whatever_the_ids_are() -> None:
+    ids = ["b", "B", "a", "é", "Z", "\U0001f600", "a b", "a-b", "ab", "1"]
+    rows = [
+        span_row(project_id=project, trace_id=trace, span_id=span)
+        for project in (2, 1)
+        for trace in ids
+        for span in ids[:3]
+    ]
+    writer.write(rows)
+    check(spec_of({"match": "spans"}), rows)
+    check(spec_of({"match": "traces"}, limit=40), rows)
+    reverse = {"projects": ((2, "two"), (1, "one"))}
+    with snapshot() as cursor:
+        assert by_copy(cursor, spec_of({"match": "spans"})) == by_copy(cursor, spec_of({"match": "spans"}))
+        assert by_copy(cursor, spec_of({"match": "spans"}, **reverse)).split(b"\n")[1].startswith(b"two,")
 
 
 def test_too_many_rows_fail_unless_there_is_a_limit(rows: list[SpanRow], monkeypatch: pytest.MonkeyPatch) -> None:
