@@ -11,7 +11,7 @@ from kombu.exceptions import OperationalError as BrokerAway
 from apps.common.observe.background import QUEUES
 from apps.common.resilience import FIRST_SECONDS, MOST_SECONDS
 from celery_worker.app import app
-from celery_worker.base import pause
+from celery_worker.base import HubTask, pause
 from celery_worker.beat import SCHEDULE
 from celery_worker.work import TASKS, VISIBILITY_SECONDS, full_name
 
@@ -25,6 +25,7 @@ def test_every_task_is_in_the_table() -> None:
 def test_tasks_have_what_the_table_says(name: str) -> None:
     app.loader.import_default_modules()
     task, work = app.tasks[full_name(name)], TASKS[name]
+    assert isinstance(task, HubTask), "errors that pass are tried again"
     assert work.queue in QUEUES
     assert (task.soft_time_limit, task.time_limit) == (work.seconds, work.hard_seconds)
     assert task.acks_late is work.again
