@@ -144,7 +144,8 @@ DETAIL: dict[str, Any] = {
 
 _COUNTS: dict[str, Any] = {
     "type": "object",
-    "description": "What went, by kind: traces, spans, scores, dead_letters, and of a user frozen cells",
+    "description": "What went, by kind: traces, spans, scores, dead_letters; exports where any held them; of a user "
+    "frozen cells",
     "additionalProperties": COUNT,
 }
 _GONE = {"complete": {**_YES, "description": "false: the rest goes by and by"}, "deleted": _COUNTS, "meta": META}
