@@ -1,6 +1,6 @@
 """Export awkward spans from a real database, read every file with libraries of others, compare every cell.
 
-    python -m bench.read_back [--rows 1000000] [--formats csv,parquet] [--compressions none,gzip,zstd]
+    python -m bench.read_back [--rows 1000000] [--formats csv,parquet] [--compressions gzip,zstd]
 
 A hub of its own is filled with spans whose texts break formats and whose numbers are at their edges (bench.awkward),
 all columns are exported in each format, and each file is read back row by row beside a plain SELECT of the same spans.
@@ -118,6 +118,13 @@ class Compared:
     def add(self, columns: Sequence[Column], number: int, found: Sequence[Any], wanted: Sequence[Any]) -> None:
         self.rows += 1
         self.cells += len(columns)
+        # True is 1 in Python: most rows are equal, and of them only what may be true or false is looked at again.
+        if found == wanted and not any(
+            isinstance(left, bool) != isinstance(right, bool)
+            for column, left, right in zip(columns, found, wanted, strict=True)
+            if column.type in ("boolean", "integer")
+        ):
+            return
         for column, left, right in zip(columns, found, wanted, strict=True):
             if left != right or isinstance(left, bool) != isinstance(right, bool):
                 self.wrong += 1
@@ -139,7 +146,7 @@ def compare(
         wanted = readers.given(read, columns, row)
         if sheet and not all(left == right for left, right in zip(got, wanted, strict=True)):
             wanted = [cut(value, cell) for value, cell in zip(wanted, got, strict=True)]
-        made.add(columns, number, [readers.as_utc(value) for value in got], wanted)
+        made.add(columns, number, got, wanted)
     if next(found, None) is not None:
         made.wrong += 1
         made.first = made.first or "the file has rows that the database has not"
@@ -179,7 +186,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--formats", default=",".join(FORMATS))
-    parser.add_argument("--compressions", default="none,zstd")
+    parser.add_argument("--compressions", default="none")
     options = parser.parse_args()
     formats = [name for name in FORMATS if name in options.formats.split(",")]
     compressions = [name for name in COMPRESSIONS if name in options.compressions.split(",")]
