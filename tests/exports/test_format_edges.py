@@ -25,6 +25,7 @@ from apps.exports import formats
 from apps.exports.asking import spec_of
 from apps.exports.failures import Cancelled, ExportFailed, NotProven
 from apps.exports.formats import content_type, extension, missing, parquet, sheets, writer_for
+from apps.exports.formats.values import number_text, usd_text
 from apps.exports.spec import COMPRESSIONS, FORMATS, Column, Compression, Format
 from apps.orgs.access import PERMISSIONS, Principal
 from apps.orgs.models import Role
@@ -314,3 +315,26 @@ def test_a_format_that_is_not_installed_is_refused_when_it_is_asked_for(monkeypa
     with pytest.raises(ApiError, match="cannot write parquet: pyarrow is not installed") as refused:
         spec_of("costs", {"format": "parquet"}, principal, datetime(2026, 3, 1, tzinfo=UTC))
     assert refused.value.field == "format"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (999999999999999.0, "999999999999999"),
+        (1e15, "1e+15"),
+        (-1234567890123456.0, "-1.234567890123456e+15"),
+        (1e22, "1e+22"),
+        (1e-5, "1e-05"),
+        (12.0, "12"),
+    ],
+)
+def test_long_numbers_are_written_as_the_database_writes_them(value: float, text: str) -> None:
+    assert number_text(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [("0.1234567890125", "0.123456789012"), ("1E+3", "1000"), ("10", "10"), ("0E-12", "0"), ("-0.50", "-0.5")],
+)
+def test_costs_have_twelve_places_at_most_and_no_exponent(value: str, text: str) -> None:
+    assert usd_text(Decimal(value)) == text
