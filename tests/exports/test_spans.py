@@ -26,6 +26,7 @@ from apps.exports.totals import Totals
 from apps.metrics.refresh import refresh
 from apps.traces import deletion, writer
 from apps.traces.columns import SpanRow
+from apps.traces.search.index import index_texts
 from tests.exports import spans_oracle as oracle
 from tests.search.strategies import FILTERS, HOUR, spans
 from tests.support.cells import clear_cells
@@ -109,6 +110,7 @@ def _patched(small: bool) -> Iterator[None]:
         if small:
             patch.setattr(source, "FEW", 1)
             patch.setattr(source, "MANY", 2)
+            patch.setattr(source, "MOST_CANDIDATES", 1)
             patch.setattr(source, "WIDEST", timedelta(hours=3))
             patch.setattr(reading, "ROWS", 2)
             patch.setattr(reading, "CONTENT_ROWS", 3)
@@ -147,6 +149,7 @@ def _write(batches: list[list[SpanRow]], folded: int) -> dict[Any, SpanRow]:
         rows |= {row.identity: row for row in (*batch, *again)}
         if number < folded:
             refresh(T0 + timedelta(days=2))
+            index_texts()
     return rows
 
 
@@ -170,6 +173,7 @@ def _delete(rows: dict[Any, SpanRow], trace_id: str) -> None:
     limit=st.integers(1, 4),
     deleted=st.sampled_from(["t0", "t1", None]),
     small=st.booleans(),
+    word=st.sampled_from(["parcel", "wa*", "refund OR late", "way -war"]),
 )
 def test_rows_values_and_sums_are_the_oracles(
     batches: list[list[SpanRow]],
@@ -179,6 +183,7 @@ def test_rows_values_and_sums_are_the_oracles(
     limit: int,
     deleted: str | None,
     small: bool,
+    word: str,
 ) -> None:
     clear_cells()
     rows = _write(batches, folded)
@@ -194,6 +199,9 @@ def test_rows_values_and_sums_are_the_oracles(
             check(spec_of({"match": "traces", "filter": tree}, limit=limit), written)
         for one in simple:
             check(spec_of({"match": "spans", **one}), written)
+        for match in ("spans", "traces"):
+            words = {"field": "text", "operator": "search", "value": word}
+            check(spec_of({"match": match, "filter": words}), written)
         check(
             spec_of(
                 {"match": "spans", **simple[0], "filter": trees[0]},

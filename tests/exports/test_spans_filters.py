@@ -16,6 +16,7 @@ from apps.exports.totals import Totals
 from apps.metrics.refresh import refresh
 from apps.traces import writer
 from apps.traces.columns import SpanRow
+from apps.traces.search.index import index_texts
 from tests.exports.test_spans import by_copy, check, spec_of
 from tests.search.strategies import HOUR
 from tests.support.spans import T0, T0_US, span_row
@@ -129,6 +130,23 @@ def test_rows_are_in_one_order_whatever_the_ids_are() -> None:
     with snapshot() as cursor:
         assert by_copy(cursor, spec_of({"match": "spans"})) == by_copy(cursor, spec_of({"match": "spans"}))
         assert by_copy(cursor, spec_of({"match": "spans"}, **reverse)).split(b"\n")[1].startswith(b"two,")
+
+
+@pytest.mark.parametrize("most", [1, 100])
+def test_words_are_found_in_the_index_and_beside_it(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "MOST_CANDIDATES", most)
+    texts = ["a parcel", "none", "the parcel is late", None, "late"]
+    rows = [span_row(trace_id=f"t{n // 2}", span_id=f"{n}", input=texts[n % 5]) for n in range(20)]
+    writer.write(rows[:12])
+    refresh(T0 + timedelta(days=2))
+    index_texts()
+    writer.write(rows[12:])  # not indexed yet
+    words = {"field": "text", "operator": "search", "value": "parcel"}
+    other = {"field": "input", "operator": "search", "value": "late"}
+    both = {"operator": "AND", "filters": [words, {"operator": "OR", "filters": [other]}]}
+    for tree in (words, both, {"operator": "NOT", "filters": [words]}):
+        for match in ("spans", "traces"):
+            check(spec_of({"match": match, "filter": tree}), rows)
 
 
 def test_too_many_rows_fail_unless_there_is_a_limit(rows: list[SpanRow], monkeypatch: pytest.MonkeyPatch) -> None:

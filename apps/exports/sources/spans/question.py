@@ -10,6 +10,7 @@ from typing import Any, Final
 from apps.common.reads.reading import Problems, bad, choice, flag
 from apps.exports.sources.spans.columns import needs_trace
 from apps.traces.filters import LISTED, MAX_TEXT, MAX_VALUES, NUMERIC, STATUSES, Filters, amount_of, filters_of
+from apps.traces.search.candidates import anchor
 from apps.traces.search.conditions import Statement, span_leaf, span_verdict, verdict
 from apps.traces.search.fields import FIELDS, Field
 from apps.traces.search.filters import Leaf, Node, leaves, tree_of
@@ -36,6 +37,7 @@ class Condition:
         sql: over `s`, `t` and `c` where spans are matched, over `t` where traces are; true for those that are meant.
         values: what its placeholders stand for.
         trace, content: whether `sql` over a span needs its trace, its content.
+        anchor: a tsquery that holds for the content of a span of all that is meant, if there is one.
         trace_ids: where traces are named.
     """
 
@@ -44,6 +46,7 @@ class Condition:
     values: Mapping[str, Any]
     trace: bool
     content: bool
+    anchor: str | None
     trace_ids: tuple[str, ...] | None
 
 
@@ -85,14 +88,16 @@ def condition_of(question: Mapping[str, Any], bounds: tuple[datetime, datetime])
     if question["match"] == "traces":
         filters = listed(question, bounds)
         parts = [*(f"({one})" for one in filters.conditions), *(verdict(statement, tree) for tree in trees)]
+        found = _anchor(statement, trees)
         values = {**filters.values, **statement.values}
-        return Condition(True, " AND ".join(parts), values, True, False, filters.trace_ids)
+        return Condition(True, " AND ".join(parts), values, True, False, found, filters.trace_ids)
     parts = [f"({part})" for part in _named(statement, question)]
     parts += [span_verdict(statement, tree) for tree in trees]
     sql = " AND ".join(parts)
     joined = any(leaf.field.joined for tree in trees for leaf in leaves(tree))
     ids = tuple(question["trace_id"]) if "trace_id" in question else None
-    return Condition(False, sql, statement.values, needs_trace(sql), joined, ids)
+    found = _anchor(statement, trees)
+    return Condition(False, sql, statement.values, needs_trace(sql), joined, found, ids)
 
 
 def listed(question: Mapping[str, Any], bounds: tuple[datetime, datetime]) -> Filters:
@@ -100,6 +105,10 @@ def listed(question: Mapping[str, Any], bounds: tuple[datetime, datetime]) -> Fi
     named = {name: question[name] for name in (*LISTED, *NUMERIC, "has_error") if name in question}
     times = {name: bound.isoformat() for name, bound in zip(("start_time", "end_time"), bounds, strict=True)}
     return filters_of({**named, **times}, bounds[1])
+
+
+def _anchor(statement: Statement, trees: list[Node]) -> str | None:
+    return next((found for found in (anchor(statement, tree) for tree in trees) if found is not None), None)
 
 
 def _named(statement: Statement, question: Mapping[str, Any]) -> list[str]:

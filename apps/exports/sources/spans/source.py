@@ -19,6 +19,7 @@ from apps.exports.sources.spans.sums import Sums
 from apps.exports.spec import MAX_ROWS, ExportSpec
 from apps.exports.totals import Totals
 from apps.traces.current import Source, current_traces, raw_floors
+from apps.traces.search.candidates import find, pending
 from apps.traces.search.walk import last_start
 
 _US: Final = timedelta(microseconds=1)
@@ -27,6 +28,7 @@ FIRST_WIDTH: Final = timedelta(hours=1)
 WIDEST: Final = timedelta(days=16)
 NARROWEST: Final = timedelta(minutes=1)
 FEW: Final = 50_000
+MOST_CANDIDATES: Final = 20_000
 MANY: Final = 400_000
 
 
@@ -37,11 +39,13 @@ class _Project:
     Args:
         touched: the first and the last start of spans of the traces that may say something else than their rows;
             None where no such trace has spans in the range.
+        candidates: the traces that the index of words names; None where it was not asked or names too many.
     """
 
     source: Source
     whole: Slice
     touched: tuple[datetime, datetime] | None
+    candidates: list[str] | None
 
     def source_of(self, part: Slice) -> Source:
         """What a slice's traces are read from: mostly their rows as they are, which is much cheaper."""
@@ -136,6 +140,7 @@ class SpanSource:
             **self._condition.values,
             **part.parameters(self.spec.start, self.spec.end),
             "span_traces": list(self._condition.trace_ids or ()),
+            "span_candidates": project.candidates,
             "span_limit": left,
         }
 
@@ -148,7 +153,17 @@ class SpanSource:
             if self._condition.traces:
                 last = last_start(cursor, source, bounds)
             whole = Slice(number, slug, self.spec.start, last, floors[number], last)
-            yield _Project(source, whole, self._touched(cursor, source, whole))
+            yield _Project(source, whole, self._touched(cursor, source, whole), self._candidates(cursor, whole))
+
+    def _candidates(self, cursor: Cursor, whole: Slice) -> list[str] | None:
+        query, projects = self._condition.anchor, [whole.project_id]
+        if query is None:
+            return None
+        waiting = pending(cursor, projects, whole.lo)
+        if waiting.covers(whole.lo, whole.hi):
+            return None
+        found = find(cursor, projects, query, dict(self._condition.values), whole.lo, whole.hi, MOST_CANDIDATES)
+        return None if found is None else [*{*found, *waiting.traces}]
 
     def _touched(self, cursor: Cursor, source: Source, whole: Slice) -> tuple[datetime, datetime] | None:
         traced = self._condition.traces or self._condition.trace or any(made.of_trace for made in self._declared)

@@ -151,6 +151,8 @@ def _spans(source: Source, condition: Condition, picked: Sequence[str], *, trace
     where = _RANGE
     if condition.trace_ids is not None:
         where += " AND s.trace_id = ANY(%(span_traces)s::text[])"
+    if condition.anchor is not None:
+        where += " AND (%(span_candidates)s::text[] IS NULL OR s.trace_id = ANY(%(span_candidates)s::text[]))"
     if condition.traces:
         ctes.append(_chosen(source, condition))
         select += " JOIN chosen t ON t.trace_id = s.trace_id"
