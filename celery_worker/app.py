@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from typing import Any
 
@@ -16,8 +15,6 @@ from apps.common import ids
 from apps.common.observe.background import HUB, KEY_PREFIX
 from celery_worker import counting, stopping, work  # noqa: F401 - they listen to the worker's signals
 from celery_worker.beat import SCHEDULE
-
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "analytics_hub.settings")
 
 # To run as root, as containers do, is a choice that needs no comment at every start.
 warnings.filterwarnings("ignore", category=SecurityWarning)

@@ -37,13 +37,14 @@ def worker(tmp_path: Path) -> Iterator[CeleryProcess]:
 
 @pytest.mark.django_db
 def test_who_works_on_what(worker: CeleryProcess, client: Client, tmp_path: Path) -> None:
-    from apps.common.observe.background import LEASE, broker, queue_depths
+    from apps.common.observe.background import LEASE, broker, last_runs, queue_depths
     from apps.orgs.models import User
     from celery_worker.app import app
 
     client.force_login(User.objects.create_superuser("root@hub.example", "correct horse 17"))
     notes = tmp_path / "notes"
     app.send_task("tests.fail", (str(notes), 0), queue="hub")
+    until(lambda: "fail" in last_runs(), what=lambda: worker.text)
     app.send_task("tests.work_until_stopped", (str(notes), 60.0), queue="exports")
     app.send_task("tests.work_until_stopped", (str(notes), 60.0), queue="exports")
     until(lambda: notes.exists() and "begun" in notes.read_text(encoding="utf-8"), what=lambda: worker.text)
