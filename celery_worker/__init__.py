@@ -1,3 +1,5 @@
+"""Background work: the Celery application, its tasks, and the tables of both."""
+
 from __future__ import annotations
 
 import os
