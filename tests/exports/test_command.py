@@ -103,6 +103,17 @@ def test_formats_texts_and_what_cannot_be_asked(acme: Place, tmp_path: Path) -> 
     assert call("filtered", "--filter", tree)["rows"] == 0
     assert call("by-name", "--filter", '{"model": "none-such"}')["rows"] == 0
 
+    for name, more, made in (
+        ("spans.jsonl.gz", (), ("jsonl", "gzip")),
+        ("Spans.XLSX", (), ("xlsx", "none")),
+        ("v1.parquet", (), ("parquet", "none")),
+        ("spans.zst", (), ("csv", "zstd")),
+        ("named.csv", ("--format", "json", "--compression", "gzip"), ("json", "gzip")),
+        ("bodied.csv", ("--body", '{"format": "json"}'), ("json", "none")),
+    ):
+        manifest = call(name, *more)
+        assert (manifest["format"], manifest["compression"]) == made, name
+
     before = set(tmp_path.iterdir())
     for arguments, said in REFUSED:
         with pytest.raises(CommandError) as refused:

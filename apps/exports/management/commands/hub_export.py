@@ -20,7 +20,6 @@ from django.db import Error as DatabaseError
 from tqdm import tqdm
 
 from apps.common.errors import ApiError
-from apps.exports import formats
 from apps.exports.asking import READERS, spec_of
 from apps.exports.failures import ExportFailed
 from apps.exports.files import Beside
@@ -47,8 +46,8 @@ class Command(BaseCommand):
         parser.add_argument("--project", metavar="SLUG[,SLUG]", help="default: all of the organization")
         parser.add_argument("--start", metavar="TIME", help="ISO 8601; default: seven days before the end")
         parser.add_argument("--end", metavar="TIME", help="ISO 8601, not included; default: now")
-        parser.add_argument("--format", choices=FORMATS, default="csv")
-        parser.add_argument("--compression", choices=COMPRESSIONS, default="none")
+        parser.add_argument("--format", choices=FORMATS, help="default: what FILE ends in, else csv")
+        parser.add_argument("--compression", choices=COMPRESSIONS, help="default: as FILE ends (.gz, .zst), else none")
         parser.add_argument("--fields", metavar="A,B", help="the columns; default: the kind's own")
         parser.add_argument("--filter", metavar="JSON", help="filters by name, or what `filter` or `filters` takes")
         parser.add_argument("--body", metavar="JSON", default="{}", help="more of what POST /api/v1/export/KIND takes")
@@ -89,9 +88,7 @@ class Command(BaseCommand):
         kind = options["kind"]
         if kind not in READERS:
             raise CommandError(f"{kind} cannot be exported.")
-        if (lacking := formats.missing(options["format"])) is not None:
-            raise CommandError(f"{options['format']} needs {lacking}, which is not installed.")
-        body = json_object(options["body"], "--body")
+        body = named(options["output"]) | json_object(options["body"], "--body")
         given = {
             "format": options["format"],
             "compression": options["compression"],
@@ -176,6 +173,14 @@ def record_command(spec: ExportSpec) -> None:
             "content": spec.content,
         },
     )
+
+
+def named(output: str) -> dict[str, str]:
+    """The format and the compression that a file's name promises."""
+    *_, before, end = ("", *output.lower().split("."))
+    packed = {"gz": "gzip", "zst": "zstd"}.get(end)
+    format = before if packed else end
+    return ({"format": format} if format in FORMATS else {}) | ({"compression": packed} if packed else {})
 
 
 def json_value(text: str, option: str) -> Any:
