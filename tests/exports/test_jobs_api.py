@@ -10,7 +10,7 @@ from django.conf import settings as django_settings
 from django.utils import timezone
 
 from apps.exports.models import ExportJob
-from tests.support.exports import export_job, export_spec, finished_export
+from tests.support.exports import export_job, export_schedule, export_spec, finished_export
 from tests.support.world import World, make_world
 
 pytestmark = pytest.mark.django_db
@@ -66,6 +66,30 @@ def test_filters(world: World) -> None:
         error = world.get(JOBS, **{name: value}).json()["error"]
         assert (error["code"], error["field"]) == (code, name)
     assert "completed" in world.get(JOBS, status="complete").json()["error"]["message"]
+
+
+def test_filters_by_several_words_and_by_schedule(world: World) -> None:
+    made = jobs(world, 12)
+    late = finished_export(world.acme, [world.default], expires_at=timezone.now() - timedelta(minutes=1))
+
+    def found(**filters: Any) -> set[str]:
+        return {row["job_id"] for row in world.get(JOBS, **filters).json()["data"]}
+
+    waiting = {str(job.pk) for job in made if job.status in ("pending", "processing")}
+    assert found(status="pending,processing") == waiting
+    assert found(status="completed, failed") == {str(job.pk) for job in made if job.status in ("completed", "failed")}
+    over = {str(job.pk) for job in made if job.status in ("completed", "expired")}
+    assert found(status="completed,expired") == {*over, str(late.pk)}
+    assert found(kind="traces,costs") == {str(job.pk) for job in (*made, late) if job.kind != "metrics"}
+    assert world.get(JOBS, status="pending,").json()["error"]["code"] == 1202
+
+    schedule = export_schedule(world.acme, [world.default], world.ada)
+    ExportJob.objects.filter(pk=made[0].pk).update(schedule=schedule)
+    assert found(schedule_id=schedule.pk) == {str(made[0].pk)}
+    assert found(schedule_id=schedule.pk + 1) == found(schedule_id=9_999_999_999) == set()
+    for wrong in ("x", "-1", "", "1" * 40):
+        error = world.get(JOBS, schedule_id=wrong).json()["error"]
+        assert (error["code"], error["field"]) == (1203, "schedule_id")
 
 
 def test_progress(world: World) -> None:

@@ -110,6 +110,12 @@ def test_what_no_run_could_do_is_refused(world: World, change: dict[str, Any], e
 
 
 @pytest.mark.django_db
+def test_a_wrong_word_is_told_which_there_are(world: World) -> None:
+    for change, known in (({"period": "yesterday"}, "previous_day, previous_week"), ({"kind": 3}, "traces, metrics")):
+        assert known in made(world, **change).json()["error"]["message"]
+
+
+@pytest.mark.django_db
 def test_names_and_numbers(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     one = made(world).json()["id"]
     assert error(made(world)) == (409, 1400, "name")

@@ -59,6 +59,11 @@ def choice(value: Any, known: Sequence[str], field: str) -> str:
     raise ApiError(1202, error.message, field=field, details=error.details)
 
 
+def choices(value: str, known: Sequence[str], field: str) -> list[str]:
+    """Some of a fixed list of words, separated by commas."""
+    return [choice(word.strip(), known, field) for word in value.split(",")]
+
+
 def moment(value: Any, field: str) -> datetime:
     """An ISO 8601 time with a zone, as UTC."""
     if not isinstance(value, str):

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.request import Request
@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from apps.common.errors import ApiError
 from apps.common.parameters import check_parameters
 from apps.common.reads import fields, paging
-from apps.common.reads.reading import choice
+from apps.common.reads.reading import bad, choices
 from apps.common.reads.schemas import names
 from apps.exports.api import openapi
 from apps.exports.api.shown import estimate, shown, status_of
@@ -26,7 +26,7 @@ from apps.exports.models import ExportJob
 from apps.exports.rights import jobs_of
 from apps.exports.spec import KINDS, READS, Kind
 from apps.orgs.access import Principal
-from apps.orgs.api.base import View, nothing
+from apps.orgs.api.base import HIGHEST_ID, View, nothing
 from apps.orgs.door import require
 from apps.orgs.scopes import principal_of
 from apps.orgs.views import Question, ReadView
@@ -110,15 +110,16 @@ def _chosen(rows: QuerySet[ExportJob], request: Request, now: datetime) -> Query
     """Filtered by what is shown: what has expired is so before it is swept away."""
     given = request.query_params
     if "kind" in given:
-        rows = rows.filter(kind=choice(given["kind"], KINDS, "kind"))
+        rows = rows.filter(kind__in=choices(given["kind"], KINDS, "kind"))
     if "status" in given:
-        status = choice(given["status"], Status.values, "status")
-        gone = {"status": Status.COMPLETED, "expires_at__lte": now}
-        if status == Status.EXPIRED:
-            rows = rows.filter(status=status) | rows.filter(**gone)
-        else:
-            rows = rows.filter(status=status)
-            rows = rows.exclude(**gone) if status == Status.COMPLETED else rows
+        wanted = choices(given["status"], Status.values, "status")
+        gone = Q(status=Status.COMPLETED, expires_at__lte=now)
+        rows = rows.filter(Q(status__in=wanted) | gone if Status.EXPIRED in wanted else Q(status__in=wanted) & ~gone)
+    if "schedule_id" in given:
+        number = given["schedule_id"]
+        if not (number.isascii() and number.isdigit() and len(number) <= len(str(HIGHEST_ID))):
+            raise bad("schedule_id", "schedule_id must be a schedule's number.", 1203)
+        rows = rows.filter(schedule_id=int(number))
     return rows
 
 

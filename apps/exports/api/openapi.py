@@ -15,7 +15,7 @@ from apps.exports.sources.spans import question as spans
 from apps.exports.spec import COMPRESSIONS, FORMATS, KINDS, MAX_ROWS, Kind
 
 TAGS = ["exports"]
-FILTERS = ("status", "kind")
+FILTERS = ("status", "kind", "schedule_id")
 _FLAG: dict[str, Any] = {"type": "boolean"}
 _MAYBE_COUNT: dict[str, Any] = {"type": ["integer", "null"]}
 MAYBE_TEXT: dict[str, Any] = {"type": ["string", "null"]}
@@ -81,7 +81,7 @@ _SAMPLE: dict[str, Any] = {
     "row_count": 31,
     "file_size_bytes": 2_431,
     "sha256": _SHA,
-    "file_name": "costs_2026-10-01_2026-11-01_7f1c3f0e.csv",
+    "file_name": "costs_20261001-20261101_7f1c3f0e.csv",
     "content_type": "text/csv; charset=utf-8",
     "manifest": {
         "rows": 31,
@@ -108,7 +108,7 @@ _SAMPLE: dict[str, Any] = {
     "expires_at": "2026-11-12T10:00:02Z",
     "status_url": f"/api/v1/export/jobs/{_ID}",
     "manifest_url": f"/api/v1/export/jobs/{_ID}/manifest",
-    "download_url": "/api/v1/export/files/WyI3ZjFj...MTJdIg.k3J.../costs_2026-10-01_2026-11-01_7f1c3f0e.csv",
+    "download_url": "/api/v1/export/files/WyI3ZjFj...MTJdIg.k3J.../costs_20261001-20261101_7f1c3f0e.csv",
 }
 
 
@@ -209,8 +209,9 @@ LIST: dict[str, Any] = {
     "summary": "Exports, the newest first",
     "tags": TAGS,
     "parameters": [
-        query("status", "Only these", enum=list(ExportJob.Status.values)),
-        query("kind", "Only these", enum=list(KINDS)),
+        query("status", f"One or several, separated by commas, of {', '.join(ExportJob.Status.values)}"),
+        query("kind", f"One or several, separated by commas, of {', '.join(KINDS)}"),
+        query("schedule_id", "What this schedule has made", type=OpenApiTypes.INT),
         *paging.PARAMETERS,
         fields.PARAMETER,
     ],

@@ -22,7 +22,7 @@ from apps.exports.rights import schedules_of
 from apps.exports.spec import KINDS
 from apps.exports.times import PERIODS
 from apps.orgs.access import Principal
-from apps.orgs.api.base import HIGHEST_ID, Body, Flag, Text, View, body, existing, nothing
+from apps.orgs.api.base import HIGHEST_ID, Body, Choice, Flag, Text, View, body, existing, nothing
 from apps.orgs.models import Project
 
 
@@ -42,7 +42,7 @@ class ScheduleChange(Body):
     name = Text(max_length=200)
     cron = Text(max_length=100, help_text="Five fields: minute, hour, day of the month, month, day of the week")
     timezone = Text(max_length=64, required=False, help_text="IANA name; UTC if not given")
-    period = serializers.ChoiceField(PERIODS, help_text="The range of each run, in timezone")
+    period = Choice(PERIODS, help_text="The range of each run, in timezone")
     export = Asked(required=False, source="body", help_text="What would be posted, without a range")
     enabled = Flag(required=False, help_text="A paused one runs again once it is true")
 
@@ -50,7 +50,7 @@ class ScheduleChange(Body):
 class NewSchedule(ScheduleChange):
     """A schedule to make."""
 
-    kind = serializers.ChoiceField(KINDS)
+    kind = Choice(KINDS)
 
 
 def shown(schedule: ExportSchedule, slugs: Mapping[int, str]) -> dict[str, Any]:

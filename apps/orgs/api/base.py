@@ -61,6 +61,16 @@ class Flag(serializers.BooleanField):
         return data
 
 
+class Choice(serializers.ChoiceField):
+    """One of some words; a wrong one is told which there are."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, str) or data not in self.choices:
+            known = ", ".join(map(str, self.choices))
+            raise serializers.ValidationError(f"This must be one of {known}.", code="invalid_choice")
+        return data
+
+
 class Moment(serializers.DateTimeField):
     """An ISO 8601 time with a zone."""
 
