@@ -13,11 +13,13 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-# What makes a spreadsheet take a cell for a formula; East Asian ones take the full-width forms as well.
-FORMULA: Final = "=+-@|\uff1d\uff0b\uff0d\uff20"
+# What makes a spreadsheet take a cell for a formula; East Asian ones take the full-width and small forms as well.
+FORMULA: Final = "=+-@|\uff1d\uff0b\uff0d\uff20\uff5c\ufe66\ufe62\ufe63\ufe6b"
 ALWAYS: Final = FORMULA + "\t\r\n'"
-# What spreadsheets and people skip: white space, marks of no width and of direction.
+# What spreadsheets, importers and people skip: white space, control characters, marks of no width and of direction.
 SPACES: Final = (
+    "\x01\x02\x03\x04\x05\x06\x07\x08\x0e\x0f\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x7f"
+    "\xad\u061c\u180e\u2061\u2062\u2063\u2064\u206a\u206b\u206c\u206d\u206e\u206f"
     " \t\n\v\f\r\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u200b\u200c\u200d\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u202f\u205f\u2060\u2066\u2067\u2068\u2069"
     "\u3000\ufeff"
