@@ -7,6 +7,7 @@ looked up anew; where the rights are gone the schedule pauses and says why.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -36,6 +37,7 @@ LATER: Final = timedelta(minutes=5)  # after which a run is tried again that had
 FIELDS: Final = ("name", "cron", "timezone", "period", "body", "enabled")
 LONGEST: Final = 65_536  # bytes of what is asked for
 _TEXTS: Final = ("name", "cron", "timezone", "period")
+_NULL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # the escape itself, not a backslash that "u0000" follows
 _RANGE: Final = ("start_time", "end_time")
 
 
@@ -114,11 +116,14 @@ def run_now(actor: Actor, principal: Principal, schedule: ExportSchedule) -> Exp
     """The export of this moment, in the caller's own name; the schedule's next run stays.
 
     Raises:
-        ApiError: for rights that the caller lacks, or where there is no room for an export.
+        ApiError: for rights that the caller lacks, or where there is no room for an export; 1300 where the schedule was
+            deleted meanwhile.
     """
     require_permission(principal, READS[_kind(schedule)])
     spec = spec_at(schedule, principal, timezone.now().replace(second=0, microsecond=0))
-    return services.create(actor, principal, spec, schedule, estimated_rows=estimated_rows(spec))
+    rows = estimated_rows(spec)
+    with transaction.atomic():
+        return services.create(actor, principal, spec, _held(schedule), estimated_rows=rows)
 
 
 def spec_at(schedule: ExportSchedule, principal: Principal, moment: datetime) -> ExportSpec:
@@ -245,10 +250,13 @@ def _check_body(body: Any) -> None:
     for name in _RANGE:
         if name in body:
             raise bad(f"export.{name}", "A schedule has a period in the place of a range.")
-    text = orjson.dumps(body)
+    try:
+        text = orjson.dumps(body)
+    except TypeError:  # it reads deeper than it writes, and nothing that deep can be meant
+        raise bad("export", "export nests too deep.", 1205) from None
     if len(text) > LONGEST:
         raise bad("export", f"export may be at most {LONGEST} bytes of JSON.", 1205)
-    if b"\\u0000" in text:
+    if _NULL.search(text):
         raise bad("export", "export must not hold a null character.")
 
 

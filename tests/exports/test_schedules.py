@@ -13,6 +13,8 @@ from django.utils import timezone
 from apps.common.errors import ApiError
 from apps.exports import schedules
 from apps.exports.models import ExportJob, ExportLimit, ExportSchedule
+from apps.exports.rights import principal_again
+from apps.orgs.audit import SYSTEM
 from apps.orgs.models import ApiKey, AuditEntry, Membership, User
 from tests.support.exports import export_job, export_schedule, export_spec
 from tests.support.races import codes_of_race
@@ -36,6 +38,11 @@ def world(db: None) -> World:
 
 def utc(year: int, month: int, day: int, hour: int = 0, minute: int = 0) -> datetime:
     return datetime(year, month, day, hour, minute, tzinfo=UTC)
+
+
+def nested(depth: int) -> Any:
+    """Lists within lists: readable as JSON, and deeper than can be written again."""
+    return [nested(depth - 1)] if depth else []
 
 
 def made(world: World, key: str | None = None, **change: Any) -> Any:
@@ -99,7 +106,9 @@ def test_made_read_changed_deleted(world: World) -> None:
         ({"export": {"format": "cvs"}}, (400, 1202, "export.format")),
         ({"export": {"fields": ["cost"]}}, (400, 1202, "export.fields")),
         ({"export": {"group_by": ["model"] * 30_000}}, (400, 1205, "export")),
+        ({"export": {"filters": nested(400)}}, (400, 1205, "export")),
         ({"export": {"model": "a\0"}}, (400, 1202, "export")),
+        ({"export": {"model": "a\\\0"}}, (400, 1202, "export")),
         ({"export": {"project": "nowhere"}}, (404, 1300, "project")),
         ({"export": {"project": "secret"}}, (404, 1300, "project")),
     ],
@@ -113,6 +122,11 @@ def test_what_no_run_could_do_is_refused(world: World, change: dict[str, Any], e
 def test_a_wrong_word_is_told_which_there_are(world: World) -> None:
     for change, known in (({"period": "yesterday"}, "previous_day, previous_week"), ({"kind": 3}, "traces, metrics")):
         assert known in made(world, **change).json()["error"]["message"]
+
+
+@pytest.mark.django_db
+def test_a_text_may_spell_out_the_escape_of_a_null_character(world: World) -> None:
+    assert made(world, export={"model": "a\\u0000"}).status_code == 201
 
 
 @pytest.mark.django_db
@@ -162,6 +176,17 @@ def test_run_now_is_the_callers(world: World) -> None:
     schedule.refresh_from_db()
     assert schedule.next_run_at == before
     assert world.get(answer.json()["status_url"]).json()["schedule_id"] == schedule.pk
+
+
+@pytest.mark.django_db
+def test_run_now_of_one_that_was_deleted_meanwhile(world: World) -> None:
+    schedule = row(made(world))
+    principal = principal_again(world.acme.pk, user_id=world.ada.pk, key_id=None)
+    ExportSchedule.objects.filter(pk=schedule.pk).delete()
+    with pytest.raises(ApiError) as raised:
+        schedules.run_now(SYSTEM, principal, schedule)
+    assert raised.value.entry.code == 1300
+    assert not ExportJob.objects.exists()
 
 
 # -- runs -----------------------------------------------------------------------------------------------------------

@@ -44,7 +44,9 @@ def require_room(organization_id: int) -> None:
         text = f"{active} exports of the organization are under way, and no more may be; wait for one, or cancel one."
         raise _quota(text, "active_jobs", active, limits.active_jobs)
     if stored >= limits.stored_bytes:
-        text = "The organization's stored exports take all the room it has; delete one, or wait until one expires."
+        text = (
+            "The organization's stored exports take all the room it has. Wait until one expires, or have it given more."
+        )
         raise _quota(text, "stored_bytes", stored, limits.stored_bytes)
 
 
