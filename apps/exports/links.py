@@ -1,7 +1,8 @@
 """Links to a finished file that need no token: signed, for one file, in the name of whoever asked for it.
 
 A link opens what its owner may have at the moment it is followed: it names the owner, and the owner's rights are looked
-up anew. It is good as long as the file is kept. The same file asked for by the same caller has the same link.
+up anew. It is good as long as the file is kept, and as long as the password or secret opens that it was asked for with.
+The same file asked for by the same caller has the same link.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class Link:
     file: str
     user_id: int | None
     key_id: int | None
+    credential: str
 
     def names(self, job: ExportJob) -> bool:
         """Whether the file that it was made for is still the job's."""
@@ -56,7 +58,9 @@ def path_of(job: ExportJob, principal: Principal) -> str:
     """The path of a link to a finished job's file, in the name of a caller."""
     assert job.expires_at is not None
     owner = f"u{principal.user_id}" if principal.key_id is None else f"k{principal.key_id}"
-    token = _signer().sign_object([job.pk.hex, _fingerprint(job), owner, int(job.expires_at.timestamp())])
+    token = _signer().sign_object(
+        [job.pk.hex, _fingerprint(job), owner, principal.credential, int(job.expires_at.timestamp())]
+    )
     return reverse("export-file", args=[token, safe_name(job.file_name)])
 
 
@@ -65,10 +69,11 @@ def read(token: str, now: datetime) -> Link | None:
     if len(token) > LONGEST:
         return None
     try:
-        number, file, owner, until = _signer().unsign_object(token)
+        number, file, owner, credential, until = _signer().unsign_object(token)
         if now >= datetime.fromtimestamp(until, UTC):
             return None
         kind, caller = owner[0], int(owner[1:])
-        return Link(UUID(number), file, caller if kind == "u" else None, caller if kind == "k" else None)
+        user_id, key_id = (caller if kind == "u" else None), (caller if kind == "k" else None)
+        return Link(UUID(number), file, user_id, key_id, str(credential))
     except (signing.BadSignature, ValueError, TypeError, IndexError):
         return None

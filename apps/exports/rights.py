@@ -10,7 +10,7 @@ from apps.exports.models import ExportJob, ExportSchedule
 from apps.exports.spec import CONTENT, READS, Kind
 from apps.orgs.access import Principal, require_permission
 from apps.orgs.models import ApiKey, Organization, User
-from apps.orgs.principals import key_principal, user_principal
+from apps.orgs.principals import key_credential, key_principal, user_principal
 
 GONE = "Whoever this was made by may no longer do it."
 
@@ -62,6 +62,16 @@ def principal_again(organization_id: int, *, user_id: int | None, key_id: int | 
         return user_principal(user, organization.slug)
     except ApiError:
         raise ApiError(1102, GONE) from None
+
+
+def holds(principal: Principal, credential: str) -> bool:
+    """Whether the password or secret that somebody once showed opens yet: it is the one now, or in its grace."""
+    if credential == principal.credential:
+        return True
+    if principal.key_id is None:
+        return False
+    graced = ApiKey.objects.filter(pk=principal.key_id, previous_until__gt=timezone.now()).exclude(previous_sha256="")
+    return any(key_credential(known) == credential for known in graced.values_list("previous_sha256", flat=True))
 
 
 def _key(organization_id: int, key_id: int) -> Principal:

@@ -57,7 +57,8 @@ class Principal:
     which is then where its spans land. `organization_id` is 0 for a person without an organization, who holds no
     permission but, as a superuser, `INSTALLATION`; `organizations` then lists those of which one must be named.
     `networks` are a key's, None where it may come from anywhere. `role` is empty for a key with a list of permissions.
-    `buckets` are its rate limits, by name (apps.orgs.tiers).
+    `buckets` are its rate limits, by name (apps.orgs.tiers). `credential` stands for the password or secret behind it:
+    it changes with that and tells nothing about it.
     """
 
     organization_id: int
@@ -75,6 +76,7 @@ class Principal:
     networks: Networks | None = None
     buckets: Mapping[str, Bucket] = field(default_factory=dict)
     scope: str = ""
+    credential: str = ""
 
     @property
     def is_authenticated(self) -> bool:

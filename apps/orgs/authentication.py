@@ -12,7 +12,7 @@ import binascii
 import hashlib
 import hmac
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.db.models import Q
@@ -24,7 +24,7 @@ from apps.common.errors import ApiError
 from apps.orgs import sessions, tokens
 from apps.orgs.access import Principal
 from apps.orgs.models import ApiKey
-from apps.orgs.principals import ORGANIZATION_HEADER, key_principal, user_principal
+from apps.orgs.principals import ORGANIZATION_HEADER, key_credential, key_principal, user_principal
 
 CACHE_SECONDS = 10.0
 LAST_USED_SECONDS = 60
@@ -142,8 +142,11 @@ def _by_key(text: str, named: str) -> _Found:
     if not same:
         if key.previous_until is None or key.previous_until <= timezone.now():
             raise unknown
+        principal = replace(found.principal, credential=key_credential(key.previous_sha256))
         if key.expires_at is None or key.previous_until < key.expires_at:
-            found = _Found(found.principal, key.previous_until, (1003, "No active API key matches."))
+            found = _Found(principal, key.previous_until, (1003, "No active API key matches."))
+        else:
+            found = _Found(principal, key.expires_at)
     if named and named != key.organization.slug:
         details = {"organization": named[:64]}
         raise ApiError(1300, "The key belongs to another organization.", field=ORGANIZATION_HEADER, details=details)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from ipaddress import ip_network
 
@@ -42,7 +43,13 @@ def key_principal(key: ApiKey) -> Principal:
         networks=_networks(key.networks),
         buckets=_buckets(key.organization_id, f"key:{key.pk}", tier),
         scope=scope_of(key.organization_id, project_ids, permissions),
+        credential=key_credential(key.secret_sha256),
     )
+
+
+def key_credential(secret_sha256: str) -> str:
+    """What stands for a key's secret where its holder may see it: of a hash of random 256 bits nothing leads back."""
+    return hashlib.sha256(f"credential {secret_sha256}".encode()).hexdigest()[:12]
 
 
 def _makers(user_id: int, organization_id: int) -> frozenset[str]:
@@ -110,6 +117,7 @@ def _member(user: User, membership: Membership) -> Principal:
         is_superuser=user.is_superuser,
         buckets=_buckets(organization.pk, f"user:{user.pk}", membership.role),
         scope=scope_of(organization.pk, project_ids, permissions),
+        credential=user.get_session_auth_hash()[:12],
     )
 
 

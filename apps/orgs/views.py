@@ -146,7 +146,8 @@ class _Kept:
         view, request = self.view, self.request
         principal = principal_of(request)
         if self.seconds > 0 and principal.scope and caching.enabled():
-            self.key = key_of(view.area, principal, request, principal.name if view.personal else "")
+            who = f"{principal.name} {principal.credential}" if view.personal else ""
+            self.key = key_of(view.area, principal, request, who)
         permission = needed_permission(view, "GET")
         try:
             admit(request, permission, bucket=view.bucket, look_up=self.key)

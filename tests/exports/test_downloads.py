@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -18,7 +19,11 @@ from hypothesis import strategies as st
 from apps.exports import links
 from apps.exports.api import sending
 from apps.exports.models import ExportJob
+from apps.exports.rights import principal_again
+from apps.orgs.audit import SYSTEM
 from apps.orgs.models import ApiKey, AuditEntry, Membership, User
+from apps.orgs.services.authority import ANYTHING
+from apps.orgs.services.keys import key_rotate
 from tests.support.exports import FILE_NAME, export_job, export_spec, finished_export
 from tests.support.world import World, make_world
 
@@ -257,6 +262,33 @@ def test_a_link_is_as_good_as_its_keys_rights_now(
         assert token not in f"{entry.object_name}{entry.after}"
 
 
+def test_a_rotated_keys_link_ends_with_the_secret_that_it_was_asked_for_with(world: World, job: ExportJob) -> None:
+    key, text = world.new_key(role="admin")
+    url = link_of(world, job, text)
+    key, second = key_rotate(actor=SYSTEM, by=ANYTHING, key=key, grace_seconds=600)
+    assert status(world.client.get(url)) == 200
+    assert link_of(world, job, text) == url  # the earlier secret makes no link that outlasts it
+    assert link_of(world, job, second) != url
+    ApiKey.objects.filter(pk=key.pk).update(previous_until=timezone.now())
+    assert code(world.client.get(url)) == (403, 1102)
+    current = link_of(world, job, second)
+    assert status(world.client.get(current)) == 200
+    key_rotate(actor=SYSTEM, by=ANYTHING, key=key, grace_seconds=0)
+    for dead in (url, current):
+        assert code(world.client.get(dead)) == (403, 1102)
+
+
+def test_a_new_password_ends_a_persons_links(world: World) -> None:
+    job = finished_export(world.acme, [world.web], spec={"kind": "traces"})
+    owner = partial(principal_again, world.acme.pk, user_id=world.dora.pk, key_id=None)
+    url = links.path_of(job, owner())
+    assert status(world.client.get(url)) == 200
+    world.dora.set_password("another one entirely 7")
+    world.dora.save()
+    assert code(world.client.get(url)) == (403, 1102)
+    assert status(world.client.get(links.path_of(job, owner()))) == 200
+
+
 def test_a_key_that_now_sees_another_project(world: World, job: ExportJob) -> None:
     key, text = world.new_key(role="admin")
     url = link_of(world, job, text)
@@ -270,8 +302,6 @@ def test_a_key_that_now_sees_another_project(world: World, job: ExportJob) -> No
 
 def test_a_persons_link(world: World) -> None:
     texts = finished_export(world.acme, [world.web], spec={"kind": "traces", "content": True}, data=DATA)
-    from apps.exports.rights import principal_again
-
     dora = principal_again(world.acme.pk, user_id=world.dora.pk, key_id=None)
     url = links.path_of(texts, dora)
     assert body(world.client.get(url)) == DATA

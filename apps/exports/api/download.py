@@ -21,7 +21,7 @@ from apps.exports.api.ranges import Part
 from apps.exports.api.sending import answer
 from apps.exports.api.shown import status_of
 from apps.exports.models import ExportJob
-from apps.exports.rights import jobs_of, principal_again
+from apps.exports.rights import holds, jobs_of, principal_again
 from apps.exports.spec import CONTENT
 from apps.orgs import audit
 from apps.orgs.access import PUBLIC, Principal
@@ -30,6 +30,7 @@ from apps.orgs.door import admit, require
 from apps.orgs.tiers import denial_bucket
 
 NEEDED = "exports:download"
+CHANGED = "The password or key that this link was asked for with has been changed since. Ask for the job again."
 
 
 def _given(request: Request, principal: Principal, job: ExportJob, way: str) -> HttpResponseBase:
@@ -94,7 +95,10 @@ class FileView(View):
     @staticmethod
     def _owner(request: Request, link: links.Link, job: ExportJob) -> Principal:
         try:
-            return principal_again(job.organization_id, user_id=link.user_id, key_id=link.key_id)
+            owner = principal_again(job.organization_id, user_id=link.user_id, key_id=link.key_id)
+            if not holds(owner, link.credential):
+                raise ApiError(1102, CHANGED)
+            return owner
         except ApiError as error:
             plain = request._request
             if take([(denial_bucket(client_address(plain)), 1)])[0].allowed:
