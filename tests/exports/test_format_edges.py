@@ -115,6 +115,27 @@ def test_rows_go_on_on_further_sheets(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["file.xlsx"]
 
 
+def test_every_sheet_can_be_read_as_it_opens() -> None:
+    """A bold header that stays in sight, and columns as wide as what is in them."""
+    columns = (
+        Column("at", "time"),
+        Column("text", "text"),
+        Column("completion_cost_usd", "usd"),
+        Column("n", "integer"),
+    )
+    out = io.BytesIO()
+    writer = sheets.XlsxWriter(columns, out, "none", sheet_rows=3)
+    writer.write([(datetime(2026, 3, 1, tzinfo=UTC), "x", Decimal("0.5"), number) for number in range(4)])
+    writer.close()
+    for sheet in openpyxl.load_workbook(out):
+        assert sheet.freeze_panes == "A2"
+        assert [cell.font.b for cell in sheet[1]] == [True] * 4
+        assert [cell.font.b for cell in sheet[2]] == [False] * 4
+        widths = [sheet.column_dimensions[letter].width for letter in "ABCD"]
+        for width, least in zip(widths, (28, 20, len("completion_cost_usd"), 12), strict=True):
+            assert least <= width < least + 5
+
+
 def test_a_full_sheet_is_followed_by_none(tmp_path: Path) -> None:
     out = io.BytesIO()
     writer = sheets.XlsxWriter(TEXT, out, "none", sheet_rows=7)

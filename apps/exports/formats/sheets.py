@@ -28,6 +28,7 @@ from apps.exports.spec import Column, Compression
 SHEET_ROWS: Final = 1_048_576
 CELL_CHARACTERS: Final = 32_767
 _DIGITS: Final = 15  # what every double holds and every spreadsheet shows
+_WIDTHS: Final = {"text": 20, "texts": 20, "json": 20, "time": 28}  # in characters; others have room for a figure
 _COPIED: Final = 1 << 20
 _MADE: Final = datetime(2000, 1, 1)  # noqa: DTZ001 - XlsxWriter takes it for UTC
 # XML 1.0 has no such characters, and would read a carriage return as a line feed; an underscore that looks like the
@@ -113,6 +114,7 @@ class XlsxWriter(Writer):
         options = {"constant_memory": True, "tmpdir": self._folder.name, "use_zip64": True}
         self._book = Workbook(self.sink, options)
         self._book.set_properties({"created": _MADE})
+        self._bold = self._book.add_format({"bold": True})._get_xf_index()
         self._texts = [self._text(column.name, xl_col_to_name(place)) for place, column in enumerate(columns)]
         self._cells = [self._cell(column, xl_col_to_name(place)) for place, column in enumerate(columns)]
         self._sheet = self._new_sheet()
@@ -120,7 +122,10 @@ class XlsxWriter(Writer):
     def _new_sheet(self) -> Sheet:
         sheet = self._book.add_worksheet(worksheet_class=Sheet)
         sheet.freeze_panes(1, 0)
+        for place, column in enumerate(self.columns):
+            sheet.set_column(place, place, max(_WIDTHS.get(column.type, 12), min(len(column.name) + 2, 40)))
         names = [text(1, column.name) for text, column in zip(self._texts, self.columns, strict=True)]
+        names = [name.replace(" t=", f' s="{self._bold}" t=', 1) for name in names]
         sheet.append([f'<row r="1">{"".join(names)}</row>'], len(names))
         return sheet  # type: ignore[no-any-return]
 
