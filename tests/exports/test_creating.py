@@ -72,6 +72,16 @@ def test_what_is_wrong_is_named(world: World, body: dict[str, Any], expected: tu
     assert not ExportJob.objects.exists()
 
 
+def test_spans_that_are_kept_no_more_are_refused_at_once(world: World) -> None:
+    """Else the job would be taken, and fail."""
+    long_ago = {"start_time": "2024-01-01T00:00:00Z", "end_time": "2024-02-01T00:00:00Z"}
+    answer = post(world, "traces", **long_ago)
+    assert error(answer) == (400, 1204, "end_time")
+    assert "Spans are kept since" in answer.json()["error"]["message"]
+    assert not ExportJob.objects.exists()
+    assert post(world, "costs", **long_ago).status_code == 202  # of which the figures of days are kept
+
+
 def test_bodies_that_are_none(world: World) -> None:
     for body in (b"[]", b"null", b"{", b'"csv"'):
         assert world.send("POST", "/api/v1/export/costs", body).json()["error"]["code"] in (1200, 1203), body

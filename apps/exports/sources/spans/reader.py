@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from apps.common.reads.reading import Problems
+from apps.common.reads.reading import Problems, bad
+from apps.common.reads.snapshot import snapshot
 from apps.exports.asking import READERS, Asked, Reader
+from apps.exports.failures import ExportFailed
 from apps.exports.sources import SOURCES
 from apps.exports.sources.spans.columns import COLUMNS, DEFAULTS
 from apps.exports.sources.spans.question import KEYS, asks_content, question_of, trees_of
-from apps.exports.sources.spans.source import SpanSource
+from apps.exports.sources.spans.source import SpanSource, check_kept
 from apps.orgs.scopes import Scope
 from apps.traces.search.answer import check_patterns
 
@@ -28,7 +30,17 @@ def read(body: Mapping[str, Any], scope: Scope, bounds: tuple[datetime, datetime
         return Asked(COLUMNS, DEFAULTS, {})
     for tree in trees_of(question):
         problems.take(lambda tree=tree: check_patterns(tree), None)  # type: ignore[misc]
+    if not problems.found:
+        problems.take(lambda: _check_kept(scope, bounds[1]), None)
     return Asked(COLUMNS, DEFAULTS, question, asks_content(question))
+
+
+def _check_kept(scope: Scope, end: datetime) -> None:
+    with snapshot() as cursor:
+        try:
+            check_kept(cursor, sorted(scope.projects.values()), end)
+        except ExportFailed as failed:
+            raise bad("end_time", str(failed), 1204) from None
 
 
 READERS["traces"] = Reader(KEYS, read)

@@ -192,10 +192,18 @@ class SpanSource:
                 at, width = part.hi, _adapted(width, sums.rows - before)
 
     def _check_kept(self, cursor: Cursor) -> None:
-        floors = raw_floors(cursor, self.spec.project_ids)
-        since = min(floors.values())
-        if self.spec.end <= since:
-            raise ExportFailed(f"Spans are kept since {since:%Y-%m-%d} and the range ends before.")
+        check_kept(cursor, self.spec.project_ids, self.spec.end)
+
+
+def check_kept(cursor: Cursor, projects: Sequence[int], end: datetime) -> None:
+    """Refuse a range of which nothing is kept any more: an empty file would not be true.
+
+    Raises:
+        ExportFailed: saying since when spans are kept.
+    """
+    since = min(raw_floors(cursor, projects).values(), default=None)
+    if since is not None and end <= since:
+        raise ExportFailed(f"Spans are kept since {since:%Y-%m-%d} and the range ends before.")
 
 
 def _allow_loops(cursor: Cursor, allowed: bool) -> None:
