@@ -36,9 +36,9 @@ def _default(value: Any) -> Any:
     return str(value)
 
 
-def dumps(value: Any) -> bytes:
+def dumps(value: Any, *, indented: bool = False) -> bytes:
     """Encode an answer."""
-    return orjson.dumps(value, default=_default, option=_OPTIONS)
+    return orjson.dumps(value, default=_default, option=_OPTIONS | (orjson.OPT_INDENT_2 if indented else 0))
 
 
 def zulu(moment: datetime) -> str:

@@ -15,6 +15,23 @@ def shown_name(name: str) -> str:
     return f"{name}_usd" if name in MONEY else name
 
 
+def with_numbers(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """A kept manifest as it is given out: what its sums have as exact text becomes a decimal, so a JSON number."""
+    proof = manifest.get("proof") or {}
+    sides = {name: _numbers(proof[name]) for name in ("written", "sql", "engine") if proof.get(name)}
+    told: dict[str, Any] = {"proof": {**proof, **sides}} if sides else {}
+    return {**manifest, **told, **({"sums": _numbers(manifest["sums"])} if manifest.get("sums") else {})}
+
+
+def _numbers(sums: Mapping[str, Any]) -> dict[str, Any]:
+    def number(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return _numbers(value)
+        return Decimal(value) if isinstance(value, str) else value
+
+    return {name: number(value) for name, value in sums.items()}
+
+
 @dataclass(frozen=True, slots=True)
 class Totals:
     """Rows and sums. Money in picodollars; what no row knows is None, never 0.

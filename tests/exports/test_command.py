@@ -57,6 +57,7 @@ def test_a_file_with_its_manifest_and_the_same_by_a_pipe(acme: Place, tmp_path: 
     assert list(rows[0]) == ["trace_id", "span_id", "model"]
     manifest = json.loads(file.with_name("spans.csv.manifest.json").read_text(encoding="utf-8"))
     assert manifest["rows"] == 7
+    assert manifest["sums"]["total_cost_usd"] == manifest["proof"]["sql"]["total_cost_usd"] > 0
     assert manifest["file"]["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
     assert sorted(path.name for path in file.parent.iterdir()) == ["spans.csv", "spans.csv.manifest.json"]
     assert b"7 rows" in done.stderr.replace(b"7.00 rows", b"7 rows")

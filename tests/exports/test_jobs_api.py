@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -66,6 +68,29 @@ def test_filters(world: World) -> None:
         error = world.get(JOBS, **{name: value}).json()["error"]
         assert (error["code"], error["field"]) == (code, name)
     assert "completed" in world.get(JOBS, status="complete").json()["error"]["message"]
+
+
+def test_money_is_numbers(world: World) -> None:
+    """As everywhere; what is kept is exact text."""
+    sums = {
+        "rows": 1,
+        "requests": 1,
+        "total_cost_usd": "0.100000000001",
+        "all_cost_usd": None,
+        "columns": {"c": "20.00"},
+    }
+    kept = {
+        "schema_version": 1,
+        "sums": sums,
+        "proof": {"written": sums, "sql": sums, "engine": None, "not_compared": {}},
+    }
+    job = finished_export(world.acme, [world.default], manifest=kept)
+    wanted = {**sums, "total_cost_usd": Decimal("0.100000000001"), "columns": {"c": 20}}
+    one = json.loads(world.get(f"{JOBS}/{job.pk}").content, parse_float=Decimal)
+    assert one["manifest"]["sums"] == wanted
+    whole = json.loads(world.get(f"{JOBS}/{job.pk}/manifest").content, parse_float=Decimal)
+    proof = {"written": wanted, "sql": wanted, "engine": None, "not_compared": {}}
+    assert whole == {"schema_version": 1, "sums": wanted, "proof": proof}
 
 
 def test_filters_by_several_words_and_by_schedule(world: World) -> None:

@@ -25,6 +25,7 @@ from apps.exports.jobs import services
 from apps.exports.models import ExportJob
 from apps.exports.rights import jobs_of
 from apps.exports.spec import KINDS, READS, Kind
+from apps.exports.totals import with_numbers
 from apps.orgs.access import Principal
 from apps.orgs.api.base import HIGHEST_ID, View, nothing
 from apps.orgs.door import require
@@ -155,7 +156,7 @@ class ManifestView(View):
         job = found(self.principal(request), job_id)
         if job.manifest is None:
             raise without_file(job, timezone.now())
-        return Response(job.manifest)
+        return Response(with_numbers(job.manifest))
 
 
 def without_file(job: ExportJob, now: datetime) -> ApiError:

@@ -85,7 +85,7 @@ _SAMPLE: dict[str, Any] = {
     "content_type": "text/csv; charset=utf-8",
     "manifest": {
         "rows": 31,
-        "sums": {"requests": 120_400, "total_cost_usd": "310.5", "total_tokens": 81_230_411},
+        "sums": {"requests": 120_400, "total_cost_usd": 310.5, "total_tokens": 81_230_411},
         "snapshot": {"time": "2026-11-05T10:00:01.250000Z", "id": "812:812:"},
         "truncated": False,
         "cells_cut": 0,

@@ -9,6 +9,7 @@ from typing import Any
 from apps.exports import links
 from apps.exports.models import ExportJob
 from apps.exports.spec import CONTENT
+from apps.exports.totals import with_numbers
 from apps.orgs.access import Principal
 
 Status = ExportJob.Status
@@ -79,4 +80,5 @@ def summary(manifest: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """What the manifest says in short; the whole has a route of its own."""
     if manifest is None:
         return None
-    return {name: manifest.get(name) for name in ("rows", "sums", "snapshot", "truncated", "cells_cut")}
+    told = with_numbers(manifest)
+    return {name: told.get(name) for name in ("rows", "sums", "snapshot", "truncated", "cells_cut")}

@@ -20,11 +20,13 @@ from django.db import Error as DatabaseError
 from tqdm import tqdm
 
 from apps.common.errors import ApiError
+from apps.common.jsontext import dumps
 from apps.exports.asking import READERS, spec_of
 from apps.exports.failures import ExportFailed
 from apps.exports.files import Beside
 from apps.exports.produce import Produced, produce
 from apps.exports.spec import COMPRESSIONS, CONTENT, FORMATS, KINDS, READS, ExportSpec
+from apps.exports.totals import with_numbers
 from apps.orgs.access import Principal
 from apps.orgs.audit import SYSTEM, record
 from apps.orgs.models import Organization, Project
@@ -110,7 +112,7 @@ class Command(BaseCommand):
                 return make(spec, sys.stdout.buffer, bar)
             with Beside(Path(output)) as beside:
                 produced = make(spec, beside.out, bar, scratch=beside.folder)
-                beside.keep(json.dumps(produced.manifest, indent=1, ensure_ascii=False) + "\n")
+                beside.keep(dumps(with_numbers(produced.manifest), indented=True).decode() + "\n")
             return produced
 
 
