@@ -45,7 +45,7 @@ VERBS = {"cancel": (services.cancel, "Cancelled."), "rerun": (services.rerun, "A
 @admin.register(ExportJob)
 class ExportJobAdmin(ServiceAdmin):
     object_type = "export"
-    list_display = ("short_id", "organization", "kind", "format", "status", "rows", "size", "author", "created")
+    list_display = ("short_id", "created", "organization", "kind", "format", "status", "rows", "size", "author")
     list_display_links = ("short_id",)
     list_select_related = ("organization",)
     list_filter = ("status", "kind", "format", "content", "created_at", OrganizationFilter)

@@ -75,7 +75,7 @@ def reserve(claimed: Claimed, job: ExportJob, name: str, size: int) -> None:
             noted = _mine(claimed).exclude(stored__contains=[name])
             noted.update(stored=added, file_size_bytes=size, updated_at=Now())
             if not _mine(claimed).exists():
-                raise Lost("another one has it")
+                raise Lost("it was cancelled, or another one has it")
 
     steadily(change)
 

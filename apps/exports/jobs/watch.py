@@ -127,7 +127,7 @@ class Watch:
             connection.close()
             return False
         if found is None:
-            self._find(Lost("another one has it"))
+            self._find(Lost("it was cancelled, or another one has it"))
         elif found[0]:
             self._find(Cancelled())
         elif found[1]:

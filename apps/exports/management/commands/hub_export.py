@@ -39,7 +39,7 @@ class Command(BaseCommand):
     """Write one proven file, or none."""
 
     help = "Export traces, metrics or costs into a file, with its manifest beside it. Nothing is left of a failed one."
-    epilog = "Exit codes: 0 done, 1 failed or not proven, 2 asked for what cannot be, 130 interrupted."
+    epilog = "Exit codes: 0 done, 1 failed or not proven, 2 asked for what cannot be, 130 and 143 interrupted."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.epilog = self.epilog
