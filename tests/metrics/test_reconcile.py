@@ -10,12 +10,11 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 
-from apps.metrics import compile_timescale
 from apps.metrics.reconcile import Difference, examine, reconcile
 from apps.metrics.refresh import refresh
-from apps.metrics.rollups import ROLLUPS, Rollup
+from apps.metrics.rollups import ROLLUPS
 from apps.traces.writer import write
-from tests.support.cells import all_cells, marks
+from tests.support.cells import all_cells, marks, skip_aggregate
 from tests.support.spans import T0, T0_US, span_row
 
 pytestmark = pytest.mark.usefixtures("empty_cells")
@@ -46,12 +45,6 @@ def _examine() -> list[Difference]:
     return examine(START, END, now=LATER).differences
 
 
-def _skip_aggregates(rollup: Rollup) -> None:
-    with connection.cursor() as cursor:
-        if rollup.name in compile_timescale.AGGREGATES and compile_timescale.in_use(cursor):
-            pytest.skip("a continuous aggregate cannot be written to")
-
-
 def test_a_fresh_state_has_no_difference() -> None:
     _traffic()
     found = examine(START, END, now=LATER)
@@ -63,7 +56,7 @@ def test_a_fresh_state_has_no_difference() -> None:
 @pytest.mark.parametrize("name", list(ROLLUPS))
 def test_a_changed_cell_is_found_and_mended(name: str) -> None:
     rollup = ROLLUPS[name]
-    _skip_aggregates(rollup)
+    skip_aggregate(rollup.name)
     _traffic()
     good = all_cells()
     held = "counts" if rollup.value else "requests" if rollup.kind == "unpriced" else "errors"

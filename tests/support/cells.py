@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+import pytest
 from django.db import connection
 
 from apps.metrics import compile_timescale, schema
@@ -21,6 +22,13 @@ def clear_cells() -> None:
         cursor.execute("; ".join(f"DELETE FROM {name}" for name in schema.tables() if name not in aggregates))
         for name in aggregates:
             cursor.execute(f"TRUNCATE {name}")
+
+
+def skip_aggregate(name: str) -> None:
+    """Skip a test that writes to cells which are a continuous aggregate here."""
+    with connection.cursor() as cursor:
+        if name in compile_timescale.AGGREGATES and compile_timescale.in_use(cursor):
+            pytest.skip("a continuous aggregate cannot be written to")
 
 
 def cells(name: str) -> list[tuple[Any, ...]]:
