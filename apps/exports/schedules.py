@@ -52,7 +52,8 @@ def create(actor: Actor, principal: Principal, kind: Kind, given: Mapping[str, A
     require_permission(principal, READS[kind])
     organization = locked(Organization.objects.get(pk=principal.organization_id))
     if ExportSchedule.objects.filter(organization=organization).count() >= MOST:
-        raise ApiError(1501, f"An organization has at most {MOST} schedules.", details={"limit": MOST})
+        text = f"An organization has at most {MOST} schedules; delete one."
+        raise ApiError(1501, text, details={"limit": MOST}, headers={"Retry-After": "60"})
     now = timezone.now()
     schedule = ExportSchedule(organization=organization, kind=kind, created_at=now, updated_at=now)
     for name in FIELDS:

@@ -118,6 +118,7 @@ def test_too_many_are_refused_and_none_slips_in(transactional_db: None) -> None:
             acme.job()
         except ApiError as error:
             assert error.details == {"quota": "active_jobs", "used": 3, "limit": 3}
+            assert error.headers == {"Retry-After": "10"}
             return error.entry.code
         return 0
 
@@ -150,6 +151,8 @@ def test_stored_bytes_are_limited_at_creation_and_before_storing(
         acme.job()
     assert caught.value.entry.code == 1501
     assert caught.value.details == {"quota": "stored_bytes", "used": 100, "limit": 100}
+    until = int(caught.value.headers["Retry-After"])
+    assert 6 * 86_400 < until <= 7 * 86_400, "until the file expires"
     services.delete(SYSTEM, jobs[0])
     assert files() == set()
     assert acme.job().status == ExportJob.Status.PENDING

@@ -138,7 +138,8 @@ def test_names_and_numbers(world: World, monkeypatch: pytest.MonkeyPatch) -> Non
     assert error(world.send("PATCH", f"{PATH}/{other}", {"name": BODY["name"]})) == (409, 1400, "name")
     assert world.send("PATCH", f"{PATH}/{one}", {"name": BODY["name"]}).status_code == 200
     monkeypatch.setattr(schedules, "MOST", 2)
-    assert error(made(world, name="A third"))[:2] == (429, 1501)
+    third = made(world, name="A third")
+    assert (error(third)[:2], third["Retry-After"]) == ((429, 1501), "60")
 
 
 @pytest.mark.django_db

@@ -154,6 +154,23 @@ def test_many_are_cancelled_and_asked_for_again(desk: Client, world: World) -> N
     assert ExportJob.objects.filter(status="pending").count() == 2
 
 
+def test_a_file_is_deleted(desk: Client, world: World) -> None:
+    from apps.exports.models import ExportJob
+    from apps.orgs.models import AuditEntry
+
+    one, other, waiting = finished(world.acme), finished(world.acme), job_of(world.acme)
+    assert "Delete its file" in shown(desk.get(url("exportjob_change", one.pk)))
+    assert "Delete its file" not in shown(desk.get(url("exportjob_change", waiting.pk)))
+    desk.post(url("exportjob_act", one.pk, "delete-file"))
+    chosen = {"action": "delete_file", "_selected_action": [str(other.pk), str(waiting.pk)]}
+    told = desk.post(url("exportjob_changelist"), chosen, follow=True).content.decode()
+    assert "Deleted the file of: 1." in told
+    assert "Only a finished export has a file to delete" in told
+    states = dict(ExportJob.objects.values_list("pk", "status"))
+    assert states == {one.pk: "expired", other.pk: "expired", waiting.pk: "pending"}
+    assert AuditEntry.objects.filter(action="export.delete").count() == 2
+
+
 def test_a_download_is_written_down(desk: Client, world: World, settings: Any, tmp_path: Any) -> None:
     from apps.orgs.models import AuditEntry
 

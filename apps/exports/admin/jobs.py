@@ -39,7 +39,11 @@ _WORK = (
     *("created_at", "started_at", "completed_at", "heartbeat_at", "deadline_at", "not_before"),
     *("attempt", "failures", "estimated_rows"),
 )
-VERBS = {"cancel": (services.cancel, "Cancelled."), "rerun": (services.rerun, "Asked for again: this is the new one.")}
+VERBS = {
+    "cancel": (services.cancel, "Cancelled."),
+    "rerun": (services.rerun, "Asked for again: this is the new one."),
+    "delete-file": (services.delete, "Its file is deleted."),
+}
 
 
 @admin.register(ExportJob)
@@ -54,7 +58,7 @@ class ExportJobAdmin(ServiceAdmin):
     sortable_by = ()
     ordering = ("-created_at",)
     paginator = BoundedPaginator
-    actions = ("cancel", "rerun")
+    actions = ("cancel", "rerun", "delete_file")
     change_form_template = "admin/export_job.html"
     fieldsets = (
         (None, {"fields": _STATE}),
@@ -155,6 +159,13 @@ class ExportJobAdmin(ServiceAdmin):
 
         each(request, queryset, act, "Asked for again")
 
+    @admin.action(description="Delete the files of the chosen exports", permissions=["superuser"])
+    def delete_file(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        def act(job: ExportJob) -> None:
+            services.delete(actor_of(request), job)
+
+        each(request, queryset, act, "Deleted the file of")
+
     def get_urls(self) -> list[URLPattern]:
         pages = (("<uuid:pk>/download/", self.download, "download"), ("<uuid:pk>/do/<slug:verb>/", self.act, "act"))
         own = [
@@ -166,16 +177,18 @@ class ExportJobAdmin(ServiceAdmin):
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
         job = self.get_object(request, object_id)
         may = self.has_superuser_permission(request)
+        finished = may and job is not None and job.status == Status.COMPLETED
         offered = {
             "can_cancel": may and job is not None and job.status in ExportJob.ACTIVE,
             "can_rerun": may and job is not None,
-            "can_download": may and job is not None and job.status == Status.COMPLETED,
+            "can_download": finished,
+            "can_delete": finished,
         }
         return super().change_view(request, object_id, form_url, {**offered, **(extra_context or {})})
 
     @method_decorator(require_POST)
     def act(self, request: HttpRequest, pk: UUID, verb: str) -> HttpResponse:
-        """Cancel one, or ask for it again."""
+        """Cancel one, ask for it again, or delete its file."""
         if verb not in VERBS:
             raise Http404
         if not self.has_superuser_permission(request):
