@@ -12,6 +12,7 @@ from django.db import connection
 
 from apps.traces import schema, writer
 from apps.traces.search import index
+from apps.traces.search.candidates import find
 from apps.traces.search.index import index_texts
 from tests.support.spans import T0, T0_US, span_row
 
@@ -38,6 +39,18 @@ def test_a_batch_is_marked_and_then_found_by_its_words() -> None:
     done = index_texts()
     assert (done.marks, done.rows, done.more, _marks()) == (1, 2, False, 0)
     assert (_found("PARCEL"), _found("way"), _found("parcel way")) == (["a"], ["b"], [])
+
+
+@pytest.mark.parametrize("cap", [1, 2, 3, 4, 5])
+def test_candidates_are_all_or_none(cap: int) -> None:
+    """Also where the content rows that are too many are all of one trace."""
+    one = [span_row(trace_id="one", span_id=f"{n}", start_us=T0_US + n, input="parcel") for n in range(3)]
+    writer.write([*one, span_row(trace_id="two", span_id="a", start_us=T0_US + 9, input="parcel")])
+    index_texts()
+    edges = (T0 - timedelta(hours=1), T0 + timedelta(hours=1))
+    with connection.cursor() as cursor:
+        found = find(cursor, [one[0].project_id], "'parcel'::tsquery", {}, *edges, cap)
+    assert (None if found is None else sorted(found)) == (["one", "two"] if cap >= 4 else None)
 
 
 def test_a_span_without_content_leaves_no_mark() -> None:
