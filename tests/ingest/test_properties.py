@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from apps.ingest import otlp, otlp_json
+from apps.ingest import otlp, otlp_json, redaction
 from apps.ingest.attribute_map import COLUMNS, DIALECTS, INDEXED
 from apps.ingest.clean import Cleaner, mend_json
 from apps.ingest.native import FIELDS, decode_span
@@ -262,3 +262,23 @@ def test_a_stored_pattern_that_cannot_be_run_withholds_the_text() -> None:
     redactor = redactor_for((), ("(a+)+$",))
     assert redactor is not None
     assert "secret" not in redactor.text("secret")
+
+
+def test_what_takes_too_long_is_withheld_by_the_time_of_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Clock:
+        used = 0.0
+
+        def thread_time(self) -> float:
+            self.used += step
+            return self.used
+
+        def monotonic(self) -> float:
+            pytest.fail("a machine that stands still would take the text away")
+
+    monkeypatch.setattr(redaction, "time", Clock())
+    redactor = redactor_for((), ("key-[0-9]{4}",))
+    assert redactor is not None
+    step = 0.01
+    assert redactor.text("a key-1234 " + "b" * 2_000) == "a [redacted] " + "b" * 2_000
+    step = redaction.TIME_LIMIT_SECONDS
+    assert redactor.text("a key-1234 " + "b" * 2_000) == redaction.WITHHELD
