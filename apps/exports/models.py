@@ -107,6 +107,7 @@ class ExportJob(models.Model):
     class Meta:
         indexes: ClassVar = [
             models.Index(fields=["organization", "-created_at"], name="export_by_organization"),
+            models.Index(fields=["-created_at"], name="export_by_age"),
             models.Index(
                 fields=["not_before"], name="export_active", condition=Q(status__in=["pending", "processing"])
             ),

@@ -205,6 +205,7 @@ class SignIn(models.Model):
 
     class Meta:
         verbose_name = "API sign-in"
+        indexes: ClassVar = [models.Index(fields=["-created_at"], name="sign_in_by_age")]
 
 
 class RateLimit(models.Model):

@@ -161,7 +161,7 @@ def test_a_file_is_deleted(desk: Client, world: World) -> None:
     one, other, waiting = finished(world.acme), finished(world.acme), job_of(world.acme)
     assert "Delete its file" in shown(desk.get(url("exportjob_change", one.pk)))
     assert "Delete its file" not in shown(desk.get(url("exportjob_change", waiting.pk)))
-    desk.post(url("exportjob_act", one.pk, "delete-file"))
+    desk.post(url("exportjob_act", one.pk, "delete_file"))
     chosen = {"action": "delete_file", "_selected_action": [str(other.pk), str(waiting.pk)]}
     told = desk.post(url("exportjob_changelist"), chosen, follow=True).content.decode()
     assert "Deleted the file of: 1." in told

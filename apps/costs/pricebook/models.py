@@ -16,6 +16,9 @@ class PriceEntry(models.Model):
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="price_entries")
     created_at = models.DateTimeField()
 
+    class Meta:
+        verbose_name = "price"
+
     def __str__(self) -> str:
         return f"price {self.pk}"
 

@@ -9,15 +9,13 @@ from uuid import UUID
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.template.defaultfilters import filesizeformat
 from django.urls import URLPattern, path
 from django.utils import timezone
-from django.utils.decorators import method_decorator
 from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
-from django.views.decorators.http import require_POST
 
 from apps.common.errors import ApiError
 from apps.exports.api.ranges import Part
@@ -25,7 +23,8 @@ from apps.exports.api.sending import answer
 from apps.exports.jobs import services
 from apps.exports.models import ExportJob
 from apps.orgs.admin.audit import OrganizationFilter
-from apps.orgs.admin.base import BoundedPaginator, ServiceAdmin, each
+from apps.orgs.admin.base import ServiceAdmin
+from apps.orgs.admin.deeds import Deed
 from apps.orgs.audit import Actor, actor_of, record
 
 if TYPE_CHECKING:
@@ -39,16 +38,30 @@ _WORK = (
     *("created_at", "started_at", "completed_at", "heartbeat_at", "deadline_at", "not_before"),
     *("attempt", "failures", "estimated_rows"),
 )
-VERBS = {
-    "cancel": (services.cancel, "Cancelled."),
-    "rerun": (services.rerun, "Asked for again: this is the new one."),
-    "delete-file": (services.delete, "Its file is deleted."),
-}
 
 
 @admin.register(ExportJob)
 class ExportJobAdmin(ServiceAdmin):
     object_type = "export"
+    findable = True
+    sheet = (
+        *("pk", "created_at", "organization", "kind", "format", "compression", "projects", "start_time", "end_time"),
+        *("status", "row_count", "file_size_bytes", "content", "author", "started_at", "completed_at", "expires_at"),
+        *("attempt", "failures", "error"),
+    )
+    deeds = {
+        "cancel": Deed(
+            "Cancel it", "Cancel the chosen exports", "Cancelled", services.cancel,
+            lambda job: job.status in ExportJob.ACTIVE,
+        ),
+        "rerun": Deed(
+            "Ask for it again", "Ask for the chosen exports again", "Asked for again", services.rerun,
+        ),
+        "delete_file": Deed(
+            "Delete its file", "Delete the files of the chosen exports", "Deleted the file of", services.delete,
+            lambda job: job.status == Status.COMPLETED, danger=True,
+        ),
+    }  # fmt: skip
     list_display = ("short_id", "created", "organization", "kind", "format", "status", "rows", "size", "author")
     list_display_links = ("short_id",)
     list_select_related = ("organization",)
@@ -57,8 +70,6 @@ class ExportJobAdmin(ServiceAdmin):
     search_help_text = "A whole id, or an organization's slug."
     sortable_by = ()
     ordering = ("-created_at",)
-    paginator = BoundedPaginator
-    actions = ("cancel", "rerun", "delete_file")
     change_form_template = "admin/export_job.html"
     fieldsets = (
         (None, {"fields": _STATE}),
@@ -143,65 +154,19 @@ class ExportJobAdmin(ServiceAdmin):
             return "-"
         return format_html("<details><summary>All of it</summary>{}</details>", _json(job.manifest))
 
+    def described(self, one: ExportJob) -> str:
+        return f"{one.kind} as {one.format} of {one.organization}, {one.status}: {one.pk}"
+
     # -- what is done
 
-    @admin.action(description="Cancel the chosen exports", permissions=["superuser"])
-    def cancel(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        def act(job: ExportJob) -> None:
-            services.cancel(actor_of(request), job)
-
-        each(request, queryset, act, "Cancelled")
-
-    @admin.action(description="Ask for the chosen exports again", permissions=["superuser"])
-    def rerun(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        def act(job: ExportJob) -> None:
-            services.rerun(actor_of(request), job)
-
-        each(request, queryset, act, "Asked for again")
-
-    @admin.action(description="Delete the files of the chosen exports", permissions=["superuser"])
-    def delete_file(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        def act(job: ExportJob) -> None:
-            services.delete(actor_of(request), job)
-
-        each(request, queryset, act, "Deleted the file of")
-
     def get_urls(self) -> list[URLPattern]:
-        pages = (("<uuid:pk>/download/", self.download, "download"), ("<uuid:pk>/do/<slug:verb>/", self.act, "act"))
-        own = [
-            path(route, self.admin_site.admin_view(view), name=f"exports_exportjob_{name}")
-            for route, view, name in pages
-        ]
-        return [*own, *super().get_urls()]
+        view = self.admin_site.admin_view(self.download)
+        return [path("<uuid:pk>/download/", view, name="exports_exportjob_download"), *super().get_urls()]
 
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
-        job = self.get_object(request, object_id)
-        may = self.has_superuser_permission(request)
-        finished = may and job is not None and job.status == Status.COMPLETED
-        offered = {
-            "can_cancel": may and job is not None and job.status in ExportJob.ACTIVE,
-            "can_rerun": may and job is not None,
-            "can_download": finished,
-            "can_delete": finished,
-        }
+        job = self.get_object(request, object_id) if self.has_superuser_permission(request) else None
+        offered = {"can_download": job is not None and job.status == Status.COMPLETED}
         return super().change_view(request, object_id, form_url, {**offered, **(extra_context or {})})
-
-    @method_decorator(require_POST)
-    def act(self, request: HttpRequest, pk: UUID, verb: str) -> HttpResponse:
-        """Cancel one, ask for it again, or delete its file."""
-        if verb not in VERBS:
-            raise Http404
-        if not self.has_superuser_permission(request):
-            raise PermissionDenied
-        service, done = VERBS[verb]
-        job = get_object_or_404(ExportJob, pk=pk)
-        try:
-            job = service(actor_of(request), job)
-        except ApiError as error:
-            messages.error(request, error.message)
-        else:
-            messages.success(request, done)
-        return redirect("admin:exports_exportjob_change", job.pk)
 
     def download(self, request: HttpRequest, pk: UUID) -> HttpResponseBase:
         """The file, for those who run the installation; who took it is in the audit log."""

@@ -10,6 +10,7 @@ from django.contrib.auth.models import Group
 
 from apps.orgs.admin import (  # noqa: F401  # they register themselves
     audit,
+    background,
     invitations,
     keys,
     limits,

@@ -10,7 +10,7 @@ from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from django.utils.html import format_html
 
-from apps.orgs.admin.base import BoundedPaginator, ServiceAdmin
+from apps.orgs.admin.base import ServiceAdmin
 from apps.orgs.models import AuditEntry, Organization
 
 # Named here: asking the table for its distinct actions would read all of it.
@@ -26,6 +26,7 @@ ACTIONS = (
     *("token.issue", "token.refused", "token.revoke", "token.reuse", "access.denied"),
     *("trace.delete", "user_data.delete"),
     *(f"export_schedule.{what}" for what in ("create", "update", "delete", "pause")),
+    *("list.download", "dead_letter.redrive"),
     *("export.create", "export.cancel", "export.delete", "export.command", "export.download"),
 )
 MOST_ORGANIZATIONS = 200
@@ -81,8 +82,10 @@ class AuditEntryAdmin(ServiceAdmin):
     search_fields = ("=actor", "=object_name", "=object_id", "=request_id")
     search_help_text = "Whole values: an actor, an object's name or id, a request id."
     sortable_by = ()
-    paginator = BoundedPaginator
-    actions = None
+    sheet = (
+        *("at", "outcome", "action", "actor_kind", "actor", "actor_id", "organization", "project_id", "object_type"),
+        *("object_id", "object_name", "before", "after", "address", "request_id"),
+    )
     fields = readonly_fields = (
         *("at", "outcome", "action", "actor_kind", "actor", "actor_id", "organization", "project_id"),
         *("object_type", "object_id", "object_name", "change_before", "change_after", "address", "request_id"),

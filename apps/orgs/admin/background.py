@@ -9,7 +9,6 @@ from typing import Any, Final, TypeVar
 
 from celery import current_app
 from django.contrib.admin import AdminSite
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from kombu.exceptions import OperationalError
@@ -17,6 +16,7 @@ from redis.exceptions import RedisError
 
 from apps.common.observe import background
 from apps.common.observe.workers import Worker, workers
+from apps.orgs.adminsite import Page, add_page
 
 AWAY: Final = (RedisError, OperationalError, OSError)
 T = TypeVar("T")
@@ -54,8 +54,6 @@ class Periodic:
 
 def background_view(request: HttpRequest, site: AdminSite) -> HttpResponse:
     """The page; it says so where the broker does not answer."""
-    if not request.user.is_superuser:
-        raise PermissionDenied
     found: dict[str, Any] = {"away": False}
     try:
         there = workers()
@@ -68,9 +66,7 @@ def background_view(request: HttpRequest, site: AdminSite) -> HttpResponse:
     except AWAY:
         found["away"] = True
     context = {**site.each_context(request), "title": "Background work", "now": datetime.now(UTC), **found}
-    response = render(request, "admin/background.html", context)
-    response["Cache-Control"] = "no-store"
-    return response
+    return render(request, "admin/background.html", context)
 
 
 def _queues(there: list[Worker]) -> list[Queue]:
@@ -110,3 +106,6 @@ def _moment(seconds: float) -> datetime:
 
 def _maybe(value: float | None, made: Callable[[float], T]) -> T | None:
     return None if value is None else made(value)
+
+
+add_page(Page("Background work", "background", background_view))

@@ -6,14 +6,14 @@ said at the form's fields; then it runs in earnest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.db import models, transaction
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -22,6 +22,8 @@ from django.utils.html import format_html
 from django.utils.text import capfirst
 
 from apps.common.errors import ApiError
+from apps.orgs.admin.deeds import DeedAdmin
+from apps.orgs.admin.sheets import SheetAdmin
 from apps.orgs.audit import Actor, actor_of
 from apps.orgs.models import Project
 from apps.orgs.pages.common import add_refusal
@@ -44,6 +46,8 @@ MOST_COUNTED = 2_000
 
 class BoundedPaginator(AnyPaginator):
     """Counts to a bound: a table of millions is not walked to say how many pages there are."""
+
+    most = MOST_COUNTED
 
     @cached_property
     def count(self) -> int:
@@ -75,9 +79,10 @@ def _superuser(request: HttpRequest) -> bool:
 
 
 class ServiceForm(ModelForm):
-    """A form whose data a service has rehearsed."""
+    """A form whose data a service has rehearsed. `called` are fields that the service knows by another name."""
 
     rehearse: ClassVar[Callable[[ServiceForm], None]]
+    called: ClassVar[Mapping[str, str]] = {}
 
     def _post_clean(self) -> None:
         super()._post_clean()  # type: ignore[misc]
@@ -88,7 +93,7 @@ class ServiceForm(ModelForm):
                 type(self).rehearse(self)
                 transaction.set_rollback(True)
         except ApiError as error:
-            add_refusal(self, error, {name: name for name in self.fields})
+            add_refusal(self, error, {**{name: name for name in self.fields}, **self.called})
 
 
 class Lines(forms.CharField):
@@ -107,16 +112,22 @@ class Lines(forms.CharField):
         return bool(self.to_python(self.prepare_value(list(initial or []))) != self.to_python(data))
 
 
-class ServiceAdmin(SuperusersChange):
+class ServiceAdmin(DeedAdmin, SheetAdmin, SuperusersChange):
     """A page whose writing is done by services and recorded by them."""
 
     form = ServiceForm
     object_type: ClassVar[str] = ""  # as the audit log calls it
+    findable: ClassVar[bool] = False  # whether the search over everything looks here; its search must be cheap
+    paginator = BoundedPaginator
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER  # a count for each choice of each filter
     list_per_page = 50
     save_on_top = False
     view_on_site = False
+
+    def described(self, one: Any) -> str:
+        """A found object on one line."""
+        return str(one)
 
     # What a page with `offers` writes.
 
@@ -164,10 +175,6 @@ class ServiceAdmin(SuperusersChange):
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         self.end(actor_of(request), obj)
 
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        """Without deletion in bulk: it would go past the services."""
-        return {name: action for name, action in super().get_actions(request).items() if name != "delete_selected"}
-
     def changeform_view(
         self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
     ) -> Any:
@@ -213,20 +220,6 @@ def _named(db_field: Any) -> dict[str, Any]:
     """Projects to choose from, with their organizations' names."""
     of_projects = db_field.remote_field.model is Project
     return {"queryset": Project.objects.select_related("organization")} if of_projects else {}
-
-
-def each(request: HttpRequest, chosen: Iterable[models.Model], act: Callable[[Any], None], done: str) -> None:
-    """Do something to each chosen object, each on its own, and say what became of it."""
-    count = 0
-    for one in chosen:
-        try:
-            act(one)
-        except ApiError as error:
-            messages.error(request, f"{one._meta.verbose_name} {one}: {error.message}")
-        else:
-            count += 1
-    if count:
-        messages.success(request, f"{done}: {count}.")
 
 
 def shown_once(

@@ -11,7 +11,8 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 
-from apps.orgs.admin.base import ServiceAdmin, ServiceForm, each, shown_once
+from apps.orgs.admin.base import ServiceAdmin, ServiceForm, shown_once
+from apps.orgs.admin.deeds import each
 from apps.orgs.admin.members import projects_shown, reach_of
 from apps.orgs.audit import Actor, actor_of
 from apps.orgs.models import Invitation

@@ -13,7 +13,8 @@ from django.utils import timezone
 
 from apps.common.errors import ApiError
 from apps.orgs.access import KNOWN_PERMISSIONS
-from apps.orgs.admin.base import Lines, ServiceAdmin, ServiceForm, each, shown_once
+from apps.orgs.admin.base import Lines, ServiceAdmin, ServiceForm, shown_once
+from apps.orgs.admin.deeds import each
 from apps.orgs.audit import Actor, actor_of
 from apps.orgs.models import ApiKey
 from apps.orgs.services import ANYTHING, key_create, key_revoke, key_rotate, key_update
@@ -39,16 +40,30 @@ class NewKeyForm(KeyForm):
 @admin.register(ApiKey)
 class ApiKeyAdmin(ServiceAdmin):
     object_type = "key"
+    findable = True
     offers = frozenset({"add", "change"})
     list_display = ("prefix", "name", "organization", "place", "rights", "state", "last_used_at", "expires_at")
     list_filter = ("role", ("revoked_at", admin.EmptyFieldListFilter), "expires_at")
     search_fields = ("public_id", "name", "organization__slug")
+    search_help_text = "A prefix (ah_...), a name, or an organization's slug."
+    sheet = (
+        *("prefix", "name", "organization", "place", "rights", "networks", "state", "created_at", "created_by"),
+        *("last_used_at", "rotated_at", "expires_at", "revoked_at"),
+    )
     ordering = ("-created_at",)
     autocomplete_fields = ("organization", "project")
     actions = ("rotate", "revoke")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).select_related("organization", "project__organization")
+        return super().get_queryset(request).select_related("organization", "project__organization", "created_by")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """A prefix as it is shown, and a key's whole text, which is cut to its prefix."""
+        if search_term.strip().startswith("ah_"):
+            return queryset.filter(public_id__startswith=search_term.strip().split("_")[1]), False
+        return super().get_search_results(request, queryset, search_term)
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         own = ("organization", "project", "name", "role", "permissions", "networks", "expires_at")
@@ -73,6 +88,9 @@ class ApiKeyAdmin(ServiceAdmin):
         if key.revoked_at:
             return "revoked"
         return "expired" if key.expires_at and key.expires_at <= timezone.now() else "active"
+
+    def described(self, one: Any) -> str:
+        return f"{one.prefix}: {one.name}, of {one.organization}"
 
     def make(self, actor: Actor, data: dict[str, Any]) -> ApiKey:
         named = {name: value for name, value in data.items() if name != "text"}

@@ -53,6 +53,7 @@ def _number_of(related: type[Any]) -> Coalesce:
 @admin.register(Organization)
 class OrganizationAdmin(ServiceAdmin):
     object_type = "organization"
+    findable = True
     offers = frozenset({"add", "change"})
     list_display = ("slug", "name", "number_of_projects", "number_of_members", "created_at")
     search_fields = ("slug", "name")
@@ -80,6 +81,9 @@ class OrganizationAdmin(ServiceAdmin):
 
     def get_inlines(self, request: HttpRequest, obj: Any) -> Any:
         return (ProjectInline, MembershipInline, LimitInline) if obj else ()
+
+    def described(self, one: Any) -> str:
+        return f"{one.slug}: {one.name}"
 
     def make(self, actor: Actor, data: dict[str, Any]) -> Organization:
         return organization_create(actor=actor, slug=data["slug"], name=data["name"])

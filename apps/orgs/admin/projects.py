@@ -27,6 +27,7 @@ class ProjectForm(ServiceForm):
 class ProjectAdmin(ServiceAdmin):
     form = ProjectForm
     object_type = "project"
+    findable = True
     offers = frozenset({"add", "change"})
     list_display = ("slug", "organization", "name", "store_content", "spans_per_minute", "created_at")
     list_filter = ("store_content",)
@@ -40,6 +41,9 @@ class ProjectAdmin(ServiceAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return ("organization", "slug") if obj else ()
+
+    def described(self, one: Any) -> str:
+        return f"{one}: {one.name}"
 
     def make(self, actor: Actor, data: dict[str, Any]) -> Project:
         return project_create(actor=actor, by=ANYTHING, **data)

@@ -10,7 +10,8 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from apps.orgs import tokens
-from apps.orgs.admin.base import BoundedPaginator, ServiceAdmin, each
+from apps.orgs.admin.base import ServiceAdmin
+from apps.orgs.admin.deeds import each
 from apps.orgs.audit import actor_of
 from apps.orgs.authentication import forget_keys
 from apps.orgs.models import SignIn
@@ -24,7 +25,6 @@ class SignInAdmin(ServiceAdmin):
     list_filter = (("revoked_at", admin.EmptyFieldListFilter), "created_at")
     search_fields = ("=user__email", "=address")
     ordering = ("-created_at",)
-    paginator = BoundedPaginator
     actions = ("revoke",)
     fields = readonly_fields = (
         *("id", "user", "state", "address", "created_at", "rotated_at", "expires_at"),

@@ -54,6 +54,7 @@ class NewUserForm(ServiceForm):
 @admin.register(User)
 class UserAdmin(ServiceAdmin):
     object_type = "user"
+    findable = True
     offers = frozenset({"add", "change"})
     list_display = ("email", "name", *_FLAGS, "last_login", "created_at")
     list_filter = _FLAGS
@@ -72,6 +73,9 @@ class UserAdmin(ServiceAdmin):
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         return super().get_form(request, obj, change, **({} if change else {"form": NewUserForm}), **kwargs)
+
+    def described(self, one: Any) -> str:
+        return f"{one.email}: {one.name}" if one.name else str(one.email)
 
     def make(self, actor: Actor, data: dict[str, Any]) -> User:
         return user_create(actor=actor, **{**data, "password": data["password"] or None})

@@ -1,4 +1,4 @@
-"""Repricing jobs under /admin/, to be read: they are begun, applied and undone over the API."""
+"""Repricing jobs: read, applied, undone. They are begun over the API."""
 
 from __future__ import annotations
 
@@ -9,8 +9,21 @@ from django.contrib import admin
 from django.utils.html import format_html
 
 from apps.costs.repricing.models import RepriceJob
+from apps.costs.repricing.services import reprice_apply, reprice_undo
 from apps.orgs.admin.audit import OrganizationFilter
-from apps.orgs.admin.base import BoundedPaginator, ServiceAdmin
+from apps.orgs.admin.base import ServiceAdmin
+from apps.orgs.admin.deeds import Deed
+from apps.orgs.audit import Actor
+
+UNDOABLE = (RepriceJob.State.APPLYING, RepriceJob.State.APPLIED, RepriceJob.State.FAILED)
+
+
+def _apply(actor: Actor, job: RepriceJob) -> None:
+    reprice_apply(actor=actor, job=job)
+
+
+def _undo(actor: Actor, job: RepriceJob) -> None:
+    reprice_undo(actor=actor, job=job)
 
 
 @admin.register(RepriceJob)
@@ -23,8 +36,10 @@ class RepriceJobAdmin(ServiceAdmin):
     search_help_text = "Whole values: an id, or an organization's slug."
     sortable_by = ()
     ordering = ("-id",)
-    paginator = BoundedPaginator
-    actions = None
+    deeds = {
+        "apply": Deed("Apply it", "", "Applied, or at it", _apply, lambda job: job.state == RepriceJob.State.COUNTED),
+        "undo": Deed("Undo it", "", "Undone, or at it", _undo, lambda job: job.state in UNDOABLE, danger=True),
+    }
     fields = readonly_fields = (
         *("id", "organization", "state", "error", "start_time", "end_time", "project_ids", "providers", "model_names"),
         *("include_client_costs", "apply_at_once", "believed_at", "price_list", "author"),
