@@ -42,6 +42,7 @@ INSTALLED_APPS = [
     "apps.costs",
     "apps.ingest",
     "apps.exports",
+    "apps.console",
 ]
 AUTH_USER_MODEL = "orgs.User"
 if HUB.environment == "test":
@@ -98,7 +99,7 @@ SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HUB.only_https
 SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "hub_session", "hub_csrf"
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
-LOGIN_URL, LOGIN_REDIRECT_URL = "/login", "/account"
+LOGIN_URL, LOGIN_REDIRECT_URL = "/login", "/overview"
 AUTH_PASSWORD_VALIDATORS = [
     {
         "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",

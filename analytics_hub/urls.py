@@ -15,6 +15,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("apps.common.api")),
     path("", include("apps.orgs.api")),
     path("", include("apps.orgs.pages.urls")),
+    path("", include("apps.console.urls")),
     path("admin/", admin.site.urls),
 ]
 

@@ -26,11 +26,11 @@ def last(action: str) -> AuditEntry:
     return AuditEntry.objects.filter(action=action).latest("id")
 
 
-def test_the_root_leads_to_the_sign_in_and_then_to_the_account(web: Client, ada: User) -> None:
+def test_the_root_leads_to_the_sign_in_and_then_to_the_overview(web: Client, ada: User) -> None:
     assert web.get("/")["Location"] == "/login"
-    assert sign_in(web)["Location"] == "/account"
-    assert web.get("/")["Location"] == "/account"
-    assert web.get("/login")["Location"] == "/account"
+    assert sign_in(web)["Location"] == "/overview"
+    assert web.get("/")["Location"] == "/overview"
+    assert web.get("/login")["Location"] == "/overview"
 
 
 def test_the_address_may_be_written_in_any_case(web: Client, ada: User) -> None:
@@ -87,9 +87,9 @@ def test_back_to_where_one_was(web: Client, ada: User, after: str) -> None:
     ],
 )
 def test_never_to_another_site(web: Client, ada: User, after: str) -> None:
-    assert web.get("/login", {"next": after}).context["next"] == "/account"
-    assert sign_in(web, next=after)["Location"] == "/account"
-    assert web.get("/login", {"next": after})["Location"] == "/account"
+    assert web.get("/login", {"next": after}).context["next"] == "/overview"
+    assert sign_in(web, next=after)["Location"] == "/overview"
+    assert web.get("/login", {"next": after})["Location"] == "/overview"
 
 
 def test_a_planted_session_opens_nothing(web: Client, ada: User) -> None:

@@ -76,8 +76,17 @@ def all_routes(patterns: Any = None, before: str = "/", namespace: str = "") -> 
 
 
 def api_routes() -> list[Route]:
-    """Every route but Django admin's."""
-    return [route for route in all_routes() if route.namespace != ADMIN_NAMESPACE]
+    """Every route but Django admin's and the console's."""
+    return [route for route in all_routes() if route.namespace != ADMIN_NAMESPACE and not _of_the_console(route)]
+
+
+def console_routes() -> list[Route]:
+    """The console's pages, which are for people who sign in: tests/console asks them."""
+    return [route for route in all_routes() if _of_the_console(route)]
+
+
+def _of_the_console(route: Route) -> bool:
+    return str(getattr(route.callback, "__module__", "")).startswith("apps.console.")
 
 
 def admin_routes() -> list[Route]:

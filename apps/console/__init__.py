@@ -1,0 +1,1 @@
+"""The ops console: server-rendered pages over the answers of the API."""

@@ -1,0 +1,85 @@
+"""The overview: what matters, in five seconds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+
+from apps.console.asking import Answer, ask
+from apps.console.bar import Bar, read_bar
+from apps.console.charts import Chart, Series, column, moments
+from apps.console.figures import number_of
+from apps.console.page import page, show
+from apps.console.showing import bar_context
+
+METRICS = "request_count,error_count,total_cost,duration"
+
+
+@page("metrics:read")
+def overview(request: HttpRequest) -> HttpResponse:
+    """Three questions: the summary, the series, and with compare the series of the period before."""
+    bar = read_bar(request)
+    summary = ask(request, "metrics/summary", bar.listing())
+    series = _series(request, bar)
+    earlier = _series(request, bar.before()) if bar.compare else None
+    now, was = (summary.document.get(f"{name}_period", {}) for name in ("current", "previous"))
+    context = {
+        "title": "Overview",
+        "here": "overview",
+        "summary": summary,
+        "series": series,
+        "first_run": summary.ok and not now.get("total_requests") and not was.get("total_requests"),
+        "p95_change": _change(now.get("p95_duration_ms"), was.get("p95_duration_ms")),
+        "users_change": _change(now.get("unique_users"), was.get("unique_users")),
+        "no_models": not summary.document.get("top_items", {}).get("by_cost"),
+        "no_errors": not summary.document.get("quality", {}).get("most_common_errors"),
+        "cost_chart": _chart(bar, "Cost", "usd", series, earlier, {"total_cost": "Cost"}, "bars"),
+        "request_chart": _chart(
+            bar, "Requests", "count", series, earlier, {"request_count": "Requests", "error_count": "Errors"}
+        ),
+        "duration_chart": _chart(bar, "Duration", "ms", series, earlier, {"duration_p95": "p95", "duration": "Mean"}),
+    }
+    return show(request, "console/overview.html", {**bar_context(request, bar, compares=True), **context})
+
+
+def _series(request: HttpRequest, bar: Bar) -> Answer:
+    return ask(
+        request,
+        "metrics",
+        bar.question(metrics=METRICS, interval=bar.interval, include_percentiles="true", fill="null"),
+    )
+
+
+def _chart(
+    bar: Bar,
+    title: str,
+    unit: str,
+    series: Answer,
+    earlier: Answer | None,
+    names: dict[str, str],
+    kind: str = "line",
+) -> Chart:
+    rows = series.data if series.ok else []
+    times = moments(rows)
+    lines = [Series(label, column(rows, times, name)) for name, label in names.items()]
+    if earlier is not None and earlier.ok:
+        before = moments(earlier.data)
+        for name, label in list(names.items())[:1]:
+            values = column(earlier.data, before, name)
+            # Bucket by bucket from the start; one more or less where the periods cut their hours differently.
+            values = [*values, *[None] * len(times)][: len(times)]
+            lines.append(Series(f"{label}, period before", values, dashed=True))
+    return Chart(title, unit, times, lines, kind, bar.zone, _times("/traces", bar), _times("", bar), bar.interval)
+
+
+def _times(path: str, bar: Bar) -> str:
+    """An address with the places of a start and an end."""
+    query = bar.query(range="custom", start_time=None, end_time=None)
+    return f"{path}?{query}&start_time={{start}}&end_time={{end}}"
+
+
+def _change(now: Any, was: Any) -> Any:
+    """In percent; None where there was nothing."""
+    new, old = number_of(now), number_of(was)
+    return None if new is None or not old else (new - old) / old * 100

@@ -1,0 +1,46 @@
+"""What templates need of the bar beside the bar itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from django.http import HttpRequest
+
+from apps.console.bar import RANGES, Bar
+
+LABELS: Final[dict[str, str]] = {
+    "project": "Project",
+    "provider": "Provider",
+    "model": "Model",
+    "environment": "Environment",
+    "user_id": "User",
+}
+SUGGESTED: Final = ("provider", "model", "environment")  # there may be too many users to suggest them
+
+
+def bar_context(
+    request: HttpRequest, bar: Bar, *, compares: bool = False, further: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """For templates that draw the bar.
+
+    Args:
+        compares: whether the page can show the period before.
+        further: labels of the page's own parameters that are filters, shown beside the shared ones.
+    """
+    labels = {**LABELS, **(further or {})}
+    values = {**bar.own, **bar.filters}
+    zone = ZoneInfo(bar.zone)
+    return {
+        "bar": bar,
+        "ranges": list(RANGES.items()),
+        "compares": compares,
+        "suggested": SUGGESTED,
+        "filter_labels": [(name, label) for name, label in LABELS.items() if name != "project"],
+        "named_filters": [
+            (name, labels[name], value, bar.query(**{name: None})) for name, value in values.items() if name in labels
+        ],
+        "local_start": bar.start.astimezone(zone).strftime("%Y-%m-%dT%H:%M"),
+        "local_end": bar.end.astimezone(zone).strftime("%Y-%m-%dT%H:%M"),
+    }

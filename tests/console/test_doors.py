@@ -1,0 +1,69 @@
+"""Who may open which page: every page of the console, every role, nobody, a key, another tenant.
+
+`NEEDS` is written down apart from the code, as tests/support/table.py is for the API.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support.surface import Route, console_routes
+from tests.support.table import ROLES, TABLE
+from tests.support.world import World
+
+_NEEDS = """
+GET /overview              metrics:read
+GET /choices/{name}        metrics:read
+"""
+NEEDS = {(method, path): needed for method, path, needed in (line.split() for line in _NEEDS.strip().splitlines())}
+# What a path's parameters are filled with here: names that exist, or not; the door comes first.
+EXAMPLES = {"name": "model"}
+
+
+def at(route: Route) -> str:
+    return route.at(**{name: EXAMPLES[name] for name in route.parameters})
+
+
+def test_every_page_needs_what_is_written_down() -> None:
+    found = {
+        (method, str(route)): needed
+        for route in console_routes()
+        for method in ("GET", "POST")
+        if (needed := route.needs(method)) is not None
+    }
+    assert found == NEEDS
+
+
+def test_every_role_gets_in_where_the_table_says(world: World, browser_of: Any) -> None:
+    wrong = []
+    for role in ROLES:
+        web = browser_of(world.new_person(f"{role}@acme.example", role))
+        for route in console_routes():
+            for method in ("GET", "POST"):
+                needed = NEEDS.get((method, str(route)))
+                if needed is None:
+                    continue
+                answer = web.generic(method, at(route))
+                may = needed == "signed_in" or role in TABLE[needed]
+                if may == (answer.status_code == 403) or answer.status_code >= 500:
+                    wrong.append((method, str(route), role, answer.status_code))
+    assert wrong == []
+
+
+def test_nobody_and_keys_get_into_no_page(world: World, web: Any) -> None:
+    for method, path in NEEDS:
+        route = next(one for one in console_routes() if str(one) == path)
+        nobody = web.generic(method, at(route))
+        assert nobody.status_code == (302 if method == "GET" else 401), path
+        key = web.generic(method, at(route), headers={"Authorization": f"Bearer {world.wide_key}"})
+        assert key.status_code == 403, path
+
+
+@pytest.mark.parametrize("path", ["/overview"])
+def test_who_chose_no_organization_is_asked_to(world: World, browser_of: Any, path: str) -> None:
+    from apps.orgs.models import Membership
+
+    Membership.objects.create(user=world.ada, organization=world.zenith, role="viewer")
+    assert browser_of(world.ada).get(path)["Location"] == "/account"

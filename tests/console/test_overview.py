@@ -1,0 +1,53 @@
+"""The overview, its states, and that its figures are the API's."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from apps.console.figures import shown
+from tests.support.world import World
+
+
+def test_shows_the_figures_of_the_api(story: World, ada: Any) -> None:
+    page = ada.get("/overview", {"range": "7d"})
+    assert page.status_code == 200
+    summary = page.context["summary"]
+    said = story.get(summary.url.partition("?")[0], **_query(summary.url)).json(parse_float=Decimal)
+    assert said["current_period"] == summary.document["current_period"]
+    text = page.content.decode()
+    for field, unit in (("total_cost_usd", "usd"), ("total_requests", "count"), ("error_rate", "rate")):
+        assert f">{shown(said['current_period'][field], unit)}<" in text
+
+
+def _query(url: str) -> dict[str, str]:
+    from urllib.parse import parse_qsl
+
+    return dict(parse_qsl(url.partition("?")[2]))
+
+
+def test_asks_the_engine_three_times_at_most(story: World, ada: Any) -> None:
+    for address in ("/overview", "/overview?compare=1"):
+        assert len(ada.get(address).wsgi_request.hub_asked) <= 3
+
+
+def test_an_empty_hub_leads_to_the_first_span(world: World, ada: Any) -> None:
+    assert b"Send the first span" in ada.get("/overview").content
+
+
+def test_strangers_are_sent_to_sign_in_and_back(world: World, web: Any) -> None:
+    answer = web.get("/overview?range=7d")
+    assert answer.status_code == 302
+    assert answer["Location"] == "/login?next=%2Foverview%3Frange%3D7d"
+
+
+def test_a_mistyped_filter_is_refused(story: World, ada: Any) -> None:
+    page = ada.get("/overview?modle=gpt-4o")
+    assert page.status_code == 400
+    assert b"Did you mean model?" in page.content
+
+
+def test_a_hidden_project_is_told_in_the_panels(world: World, browser_of: Any) -> None:
+    page = browser_of(world.dora).get("/overview?project=default")
+    assert page.status_code == 200
+    assert b"The project is outside your membership." in page.content
