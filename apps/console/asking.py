@@ -23,7 +23,6 @@ from django.urls import resolve
 
 from apps.common import jsontext
 from apps.common.edge.exceptions import answer as refused
-from apps.common.errors import ApiError
 from apps.common.ids import request_id
 from apps.orgs.door import principal_of
 
@@ -133,7 +132,7 @@ def _said(request: HttpRequest, method: str, path: str, query: str, body: bytes)
             question.hub_headers = {}  # type: ignore[attr-defined]  # charged with the page, but for dear endpoints
         response = match.func(question, *match.args, **match.kwargs)
         response = response.render() if hasattr(response, "render") else response
-    except ApiError as error:
+    except Exception as error:  # noqa: BLE001 - as for any view: one panel fails, told and logged, and the page stands
         response = refused(error, question)
     found = Answer(f"{path}?{query}" if query else path, response.status_code, _document(response))
     asked_by(request).append(Asked(method, path, found.status, time.perf_counter() - begun))

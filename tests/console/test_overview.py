@@ -51,3 +51,16 @@ def test_a_hidden_project_is_told_in_the_panels(world: World, browser_of: Any) -
     page = browser_of(world.dora).get("/overview?project=default")
     assert page.status_code == 200
     assert b"The project is outside your membership." in page.content
+
+
+def test_what_breaks_leaves_the_rest_of_the_page(story: World, ada: Any, monkeypatch: Any) -> None:
+    def broken(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("a secret of ours")
+
+    monkeypatch.setattr("apps.metrics.api.series.summarize", broken)
+    page = ada.get("/overview?range=7d", headers={"Cache-Control": "no-cache"})
+    text = page.content.decode()
+    assert page.status_code == 200
+    assert "This part could not be answered" in text
+    assert "a secret of ours" not in text
+    assert not page.context["cost_chart"].empty
