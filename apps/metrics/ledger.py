@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
@@ -145,6 +146,22 @@ def rollup_lag_seconds() -> float:
             "FROM (SELECT created_at FROM span_mark ORDER BY id LIMIT 1000) m"
         )
         return max(0.0, float(cursor.fetchone()[0]))
+
+
+def last_runs(cursor: CursorWrapper, most: int) -> list[tuple[Any, ...]]:
+    """Of the newest runs: state, start, end, marks, minutes, spans, cells."""
+    cursor.execute(
+        "SELECT status, started_at, finished_at, marks, minutes, spans, cells FROM rollup_run"
+        " ORDER BY id DESC LIMIT %s",
+        [most],
+    )
+    return list(cursor.fetchall())
+
+
+def marks_waiting(cursor: CursorWrapper, most: int) -> int:
+    """How many marks no refresh has folded yet, counted up to a bound."""
+    cursor.execute("SELECT count(*) FROM (SELECT FROM span_mark LIMIT %s) m", [most])
+    return int(cursor.fetchone()[0])
 
 
 def unfolded(cursor: CursorWrapper, lo: datetime, hi: datetime) -> Ranges:

@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-from apps.costs.admin import reprice  # noqa: F401 - they register themselves
+from apps.costs.admin import budgets, prices, reprice  # noqa: F401 - they register themselves

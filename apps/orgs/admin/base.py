@@ -93,7 +93,8 @@ class ServiceForm(ModelForm):
                 type(self).rehearse(self)
                 transaction.set_rollback(True)
         except ApiError as error:
-            add_refusal(self, error, {**{name: name for name in self.fields}, **self.called})
+            shown = {name: name for name, field in self.fields.items() if not field.widget.is_hidden}
+            add_refusal(self, error, {**shown, **self.called})
 
 
 class Lines(forms.CharField):

@@ -97,7 +97,8 @@ def add_refusal(form: BaseForm, error: ApiError, fields: Mapping[str, str]) -> N
     """
     rows = error.details if isinstance(error.details, list) else [{"field": error.field, "message": error.message}]
     for row in rows:
-        name, message = fields.get(str(row["field"])), str(row["message"])
+        field, message = str(row["field"]), str(row["message"])
+        name = fields.get(field) or fields.get(field.partition(".")[0])  # a part of a field is said at the field
         if name is None:
             form.add_error(None, message)
         else:
