@@ -51,12 +51,19 @@ class Down(Exception):
 
 
 class _Tell(CircuitBreakerListener):
+    """Tells of the server's going and coming. One that stays away is tried again and again; that is no news."""
+
+    def __init__(self, suspected: Callable[[], object]) -> None:
+        self.suspected = suspected
+
     def state_change(
         self, cb: CircuitBreaker, old_state: CircuitBreakerState | None, new_state: CircuitBreakerState
     ) -> None:
         before = old_state.name if old_state else "new"
         level = logging.WARNING if STATE_CLOSED in (before, new_state.name) else logging.DEBUG
         logger.log(level, "circuit breaker of %s: %s, was %s", cb.name, new_state.name, before)
+        if new_state.name != STATE_CLOSED:
+            self.suspected()
 
 
 class Breaker:
@@ -65,6 +72,7 @@ class Breaker:
     Args:
         name: of the server, for the log.
         broken: the errors that say that it is away; others pass through and count as an answer.
+        suspected: called whenever it opens or lets a trial through.
     """
 
     def __init__(
@@ -74,6 +82,7 @@ class Breaker:
         *,
         failures: int = FAILURES,
         seconds: float = RETRY_SECONDS,
+        suspected: Callable[[], object] = lambda: None,
     ) -> None:
         self._broken: Callable[[Any], bool] = (
             broken if not isinstance(broken, type | tuple) else lambda error: isinstance(error, broken)
@@ -83,7 +92,7 @@ class Breaker:
             seconds,
             SUCCESSES,
             exclude=[lambda error: not self._broken(error)],
-            listeners=[_Tell()],
+            listeners=[_Tell(suspected)],
             name=name,
             throw_new_error_on_trip=False,
         )

@@ -7,7 +7,6 @@ request do, until a trial every `RETRY_SECONDS` has found the server again.
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
@@ -15,21 +14,18 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 from django.conf import settings
-from pybreaker import STATE_CLOSED, CircuitBreaker, CircuitBreakerError, CircuitBreakerListener, CircuitBreakerState
 from redis import ConnectionPool, Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
 
 from apps.common import ids
-
-logger = logging.getLogger(__name__)
+from apps.common.resilience import Breaker, Down
 
 TIMEOUT_SECONDS: Final = 0.25  # for a connection, and again for an answer
 MAX_CONNECTIONS: Final = 128  # twice the threads that a web process may have; they are opened as needed
 FAILURES: Final = 3
 RETRY_SECONDS: Final = 2.0
-SUCCESSES: Final = 3
 
 T = TypeVar("T")
 Command = tuple[str | bytes | int, ...]
@@ -38,28 +34,6 @@ _BROKEN = (RedisError, OSError)
 
 class CacheDown(Exception):
     """Valkey cannot be asked just now, or there is none."""
-
-
-class _Listener(CircuitBreakerListener):
-    """Tells of the server's going and coming, and drops connections that may be dead."""
-
-    def __init__(self, pool: ConnectionPool) -> None:
-        self.pool = pool
-
-    def state_change(
-        self, cb: CircuitBreaker, old_state: CircuitBreakerState | None, new_state: CircuitBreakerState
-    ) -> None:
-        before = old_state.name if old_state else "new"
-        # A server that stays away is tried every few seconds; that is no news.
-        level = logging.WARNING if STATE_CLOSED in (before, new_state.name) else logging.DEBUG
-        logger.log(level, "circuit breaker of the cache server: %s, was %s", new_state.name, before)
-        if new_state.name != STATE_CLOSED:
-            self.pool.disconnect(inuse_connections=False)
-
-
-def _ours(error: BaseException) -> bool:
-    """Whether an error says nothing about the server."""
-    return not isinstance(error, _BROKEN)
 
 
 class _Guard:
@@ -77,56 +51,26 @@ class _Guard:
             protocol=2,
         )
         self.client = Redis(connection_pool=self.pool)
-        self.breaker = CircuitBreaker(
-            FAILURES, RETRY_SECONDS, SUCCESSES, exclude=[_ours], listeners=[_Listener(self.pool)], name="cache server"
+        self.breaker = Breaker(
+            "the cache server",
+            _BROKEN,
+            failures=FAILURES,
+            seconds=RETRY_SECONDS,
+            # Connections that nobody uses may be dead.
+            suspected=lambda: self.pool.disconnect(inuse_connections=False),
         )
-        self.trial = threading.Lock()
         self.failed = threading.local()
 
     def run(self, function: Callable[[], T]) -> T:
         if self._failed_before():
             raise CacheDown("it failed this request before")
-        if self.breaker.current_state != STATE_CLOSED:
-            return self._try(function)
-        # Not through the breaker, which lets one call in at a time: it is only told how the call ended.
         try:
-            result = function()
-        except _BROKEN as error:
-            self._failed(error)
-            raise CacheDown(str(error)) from error
-        if self.breaker.fail_counter:
-            self._report(None)
-        return result
-
-    def _try(self, function: Callable[[], T]) -> T:
-        """One call at a time finds out whether the server is back; the others do not wait."""
-        if not self.trial.acquire(blocking=False):
-            raise CacheDown("somebody else is trying")
-        try:
-            return self.breaker.call(function)
-        except CircuitBreakerError as error:
-            if error.__context__ is not None:
-                self._remember()
+            return self.breaker.run(function)
+        except Down as error:
             raise CacheDown(str(error)) from error
         except _BROKEN as error:
             self._remember()
             raise CacheDown(str(error)) from error
-        finally:
-            self.trial.release()
-
-    def _failed(self, error: BaseException) -> None:
-        self._remember()
-        self._report(error)
-
-    def _report(self, error: BaseException | None) -> None:
-        def outcome() -> None:
-            if error is not None:
-                raise error
-
-        try:
-            self.breaker.call(outcome)
-        except (CircuitBreakerError, *_BROKEN):
-            pass
 
     def _remember(self) -> None:
         self.failed.request, self.failed.at = ids.current.get(), time.monotonic()

@@ -56,7 +56,7 @@ def await_return() -> None:
 
 
 def state() -> str:
-    return str(valkey._the_guard().breaker.current_state)
+    return valkey._the_guard().breaker.state
 
 
 def in_threads(count: int, work: Any) -> list[Any]:
@@ -106,7 +106,7 @@ def test_a_killed_server_opens_the_breaker_and_its_return_closes_it(
 ) -> None:
     assert ping()
     own.kill()
-    with caplog.at_level(logging.WARNING, logger="apps.common.valkey"):
+    with caplog.at_level(logging.WARNING, logger="apps.common.resilience"):
         assert all(is_down() for _ in range(20))
         assert state() == "open"
         time.sleep(0.4)
@@ -123,8 +123,9 @@ def test_a_killed_server_opens_the_breaker_and_its_return_closes_it(
     ]
 
 
-def test_while_it_is_open_nobody_is_asked(own: OwnValkey) -> None:
-    valkey._the_guard().breaker.reset_timeout = 600
+def test_while_it_is_open_nobody_is_asked(own: OwnValkey, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(valkey, "RETRY_SECONDS", 600.0)
+    valkey.forget()
     own.kill()
     while state() != "open":
         assert is_down()

@@ -12,7 +12,7 @@ from apps.exports.failures import ExportFailed, NotProven
 from apps.exports.sources import raw
 from apps.exports.sources.base import Cursor
 from apps.exports.sources.base import Row as Cells
-from apps.exports.sources.sums import Sums, hull, proving
+from apps.exports.sources.sums import AnswerSums, hull, proving
 from apps.exports.sources.windows import windows
 from apps.exports.spec import MAX_ROWS, Column, ExportSpec
 from apps.exports.totals import Totals
@@ -57,7 +57,7 @@ class QuestionSource:
         # Every group with requests is a row, unless nothing but percentiles or scores is asked for.
         self._all_rows = bool(sources & {"components", "distinct"}) or not (query.group_by or query.interval)
         self._raw_whole = False
-        self._rows, self._sums = 0, Sums(self._proving)
+        self._rows, self._sums = 0, AnswerSums(self._proving)
         self._answered: list[Range] = []  # what all values are of: nothing yet, or one range
 
     # What the export must add up to
@@ -117,7 +117,7 @@ class QuestionSource:
             metrics=self._proving.every,
             filters=(*self._query.filters, *self._of_the_same_cells()),
         )
-        sums = Sums(self._proving)
+        sums = AnswerSums(self._proving)
         for _, made in windows(cursor, whole):
             sums.note(made.plan)
             for row in made.rows:

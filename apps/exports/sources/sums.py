@@ -47,7 +47,7 @@ def proving(metrics: Sequence[MetricRef]) -> Proving:
     return Proving(spans if len(named) < len({ref.metric for ref in metrics}) else (), scores, columns)
 
 
-class Sums:
+class AnswerSums:
     """Grows row by row. A sum that no row knows is None: what has no requests has nothing to know."""
 
     def __init__(self, by: Proving) -> None:

@@ -15,7 +15,7 @@ from apps.exports.sources.spans import engine, reading, statements
 from apps.exports.sources.spans.columns import DECLARED
 from apps.exports.sources.spans.question import condition_of
 from apps.exports.sources.spans.statements import Slice
-from apps.exports.sources.spans.sums import Sums
+from apps.exports.sources.spans.sums import SpanSums
 from apps.exports.spec import MAX_ROWS, ExportSpec
 from apps.exports.totals import Totals
 from apps.traces.current import Source, current_traces, raw_floors
@@ -62,13 +62,13 @@ class SpanSource:
         self._declared = [DECLARED[name] for name in spec.fields]
         self.columns = tuple(made.column for made in self._declared)
         self._condition = condition_of(spec.question, (spec.start, spec.end))
-        self._written = Sums()
+        self._written = SpanSums()
         self.truncated = False
 
     def counted(self, cursor: Cursor) -> Totals:
         cursor.execute(statements.PREPARE)
         self._check_kept(cursor)
-        sums = Sums()
+        sums = SpanSums()
         for project in self._projects(cursor):
             sums.add(self._count(cursor, project, project.whole))
         limit = self.spec.limit
@@ -81,7 +81,7 @@ class SpanSource:
         return self._first_counted(cursor) if self.truncated else sums.totals
 
     def _first_counted(self, cursor: Cursor) -> Totals:
-        sums = Sums()
+        sums = SpanSums()
         for project, part in self._slices(cursor, sums):
             sums.add(self._count(cursor, project, part, self._left(sums)))
         return sums.totals
@@ -131,7 +131,7 @@ class SpanSource:
         assert row is not None
         return Totals(row[0], row[1], *(None if value is None else int(value) for value in row[2:]))
 
-    def _left(self, sums: Sums) -> int | None:
+    def _left(self, sums: SpanSums) -> int | None:
         return None if self.spec.limit is None else self.spec.limit - sums.rows
 
     def _parameters(self, project: _Project, part: Slice, left: int | None) -> dict[str, Any]:
@@ -174,7 +174,7 @@ class SpanSource:
         row = cursor.execute(sql, parameters, prepare=False, binary=True).fetchone()
         return (row[0], row[1]) if row is not None and row[0] is not None else None
 
-    def _slices(self, cursor: Cursor, sums: Sums) -> Iterator[tuple[_Project, Slice]]:
+    def _slices(self, cursor: Cursor, sums: SpanSums) -> Iterator[tuple[_Project, Slice]]:
         """Ranges of starts that have spans, in order; none after the last row that is asked for."""
         width = FIRST_WIDTH
         for project in self._projects(cursor):

@@ -19,7 +19,7 @@ def _sum(values: Sequence[int]) -> int | None:
     return sum(values) if values else None
 
 
-class Sums:
+class SpanSums:
     """Totals that grow."""
 
     def __init__(self) -> None:
