@@ -45,7 +45,6 @@ def resolved_spans(level: Level) -> str:
     """
     picked = ", ".join(f"{_READ.columns.get(name, f's.{name}')} AS {name}" for name in _KEPT)
     picked += f", {UNPRICED_REASON} AS unpriced_reason"
-    joins = _READ.source.removeprefix("span s ")
     return f"""\
 SELECT {bucket_sql(level, "s.start_time")} AS bucket, {picked}
 FROM {RANGES}
@@ -55,7 +54,7 @@ CROSS JOIN LATERAL (
       AND s.start_time >= %(lo)s AND s.start_time < %(hi)s AND s.billable
     OFFSET 0
 ) s
-{joins}"""
+{_READ.joins}"""
 
 
 def cells_in_ranges(rollup: Rollup) -> str:

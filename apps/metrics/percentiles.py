@@ -1,7 +1,8 @@
 """Nearest-rank percentiles out of histogram cells, merged by numpy.
 
 A cell holds ascending `bins` and their `counts`; merging adds counts. The arrays come over the wire in PostgreSQL's
-binary format and are read in place: as Python lists the same rows take ten times as long.
+binary format and are read in place: as Python lists the same rows take ten times as long. The cells of a group come as
+one row.
 """
 
 from __future__ import annotations
@@ -52,6 +53,32 @@ def load_arrays(cursor: psycopg.Cursor[Any]) -> None:
     """Have this cursor give integer arrays without NULLs as numpy arrays."""
     cursor.adapters.register_loader(_INT4_ARRAY, Int4ArrayLoader)
     cursor.adapters.register_loader(_INT8_ARRAY, Int8ArrayLoader)
+
+
+def unpacked(sizes: NDArray[np.int64], bins: bytes, counts: bytes) -> Cells:
+    """The bins and counts of many cells that came as one value each: what PostgreSQL sends of every array, joined.
+
+    Fifty cells a group are a tenth of the work that they are as rows of their own.
+
+    Args:
+        sizes: how many bins each cell has, never 0.
+    """
+    return _joined(sizes, bins, 2), _joined(sizes, counts, 3)
+
+
+def _joined(sizes: NDArray[np.int64], data: bytes, width: int) -> NDArray[np.int64]:
+    """The elements of joined integer arrays, `width` words each: its length, and one or two words of value."""
+    if len(sizes) == 1:
+        view: NDArray[np.int64] = np.frombuffer(data, _INT4 if width == 2 else _INT8, offset=_HEADER)["value"]
+        return view
+    words = np.frombuffer(data, ">i4")
+    header = _HEADER // words.itemsize
+    lengths = header + width * np.asarray(sizes, np.int64)
+    starts = lengths.cumsum() - lengths
+    elements = np.ones(len(words), np.bool_)
+    elements[(starts[:, None] + np.arange(header)).ravel()] = False
+    found = words[elements].reshape(-1, width).astype(np.int64)
+    return found[:, 1] if width == 2 else (found[:, 1] << 32) | (found[:, 2] & 0xFFFFFFFF)
 
 
 def bin_values(bins: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Literal
 
 from apps.common.bins import RELATIVE_ERROR
@@ -107,7 +108,7 @@ class _Key:
     kind: PartKind
     id: str
     value: str
-    ladder: tuple[Rollup, ...]
+    ladder: tuple[str, ...]
 
 
 def _grouped(spec: QuerySpec) -> dict[_Key, tuple[MetricRef, ...]]:
@@ -122,7 +123,7 @@ def _grouped(spec: QuerySpec) -> dict[_Key, tuple[MetricRef, ...]]:
             "histogram" if formula.source == "percentile" else formula.source,
             formula.id,
             {"latency": "duration_us", "ttft": "ttft_us", "": ""}[formula.value],
-            ladder_for(formula, spec.dimensions),
+            tuple(rollup.name for rollup in ladder_for(formula, spec.dimensions)),
         )
         groups[key] = (*groups.get(key, ()), ref)
     return groups
@@ -146,12 +147,16 @@ def _kind(formula: Formula, dimensions: frozenset[str]) -> Kind:
 
 def ladder_for(formula: Formula, dimensions: frozenset[str]) -> tuple[Rollup, ...]:
     """The rollups that hold everything needed, coarsest first, of each width the one with the fewest cells."""
-    kind = _kind(formula, dimensions)
+    return _ladder(_kind(formula, dimensions), formula.components, dimensions)
+
+
+@lru_cache(maxsize=1_000)
+def _ladder(kind: Kind, components: tuple[str, ...], dimensions: frozenset[str]) -> tuple[Rollup, ...]:
     best: dict[timedelta, Rollup] = {}
     for rollup in ROLLUPS.values():
         held = {*rollup.dimensions, *rollup.ids, "project"}
         columns = {component.name for component in rollup.components}
-        if rollup.kind != kind or not dimensions <= held or not columns.issuperset(formula.components):
+        if rollup.kind != kind or not dimensions <= held or not columns.issuperset(components):
             continue
         known = best.get(rollup.width)
         if known is None or len(rollup.dimensions) < len(known.dimensions):
@@ -162,12 +167,12 @@ def ladder_for(formula: Formula, dimensions: frozenset[str]) -> tuple[Rollup, ..
 def _part(
     spec: QuerySpec, state: RollupState, key: _Key, references: tuple[MetricRef, ...], dirty: Sequence[Range]
 ) -> Part:
-    ladder = key.ladder
+    ladder = whole = [ROLLUPS[name] for name in key.ladder]
     if key.kind == "histogram" and _cheap_in_raw(spec, state):
-        ladder = ()
+        ladder = []
     buckets = spec.buckets
     usable = [rollup for rollup in ladder if buckets is None or buckets.aligned_to(rollup.width)]
-    _check_kept(spec, state, usable, key.ladder)
+    _check_kept(spec, state, usable, whole)
     rungs = [
         Rung(rollup.name, rollup.width, state.watermark(rollup.name), state.kept_from(rollup.retention))
         for rollup in usable

@@ -151,7 +151,7 @@ def _run_histogram(cursor: psycopg.Cursor[Any], chosen: Plan, part: Part) -> dic
         rows = _fetch(binary, statement.sql, statement.params, chosen.spec)
     groups: dict[Key, list[percentiles.Cells]] = {}
     for row in rows:
-        groups.setdefault(row[:width], []).append((row[width], row[width + 1]))
+        groups.setdefault(row[:width], []).append(percentiles.unpacked(*row[width:]))
     ranks = [ref.formula.percent for ref in part.references]
     answers = percentiles.percentiles(list(groups.values()), ranks)
     names = statement.columns

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -145,7 +146,11 @@ class QuerySpec:
     @cached_property
     def inherited(self) -> tuple[str, ...]:
         """What the answer depends on that spans take over from their traces."""
-        wanted = {*self.dimensions, *(ref.formula.id for ref in self.metrics if ref.formula.source == "distinct")}
+        return self.inherited_by(self.metrics)
+
+    def inherited_by(self, metrics: Iterable[MetricRef]) -> tuple[str, ...]:
+        """The same for some of the metrics: ids that another one counts need not be looked up."""
+        wanted = {*self.dimensions, *(ref.formula.id for ref in metrics if ref.formula.source == "distinct")}
         return tuple(name for name in INHERITED if name in wanted or (name == "tags" and self.tagged))
 
     @property

@@ -7,7 +7,7 @@ once more, and the formulas over that. Raw spans and every kind of cells differ 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any
@@ -24,6 +24,9 @@ from apps.traces.attribution import Resolved, resolved_from
 
 # Rows of one statement that may be joined, sorted or cut in Python.
 MAX_GROUPS_FETCHED = 200_000
+
+# A select for each range leaves out the partitions between them before they are planned for; many are read in a loop.
+MAX_RANGES_APART = 4
 
 _ALIAS = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,199}")
 _HAVING = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<=", "eq": "="}
@@ -116,13 +119,23 @@ def compile_part(plan: Plan, part: Part) -> Statement:
     if not spec.organization_id or not spec.project_ids:
         raise UnscopedQuery("a metrics query without an organization's projects")
     from_raw = any(segment.source == RAW for segment in part.segments)
-    resolved = resolved_from(plan.unsettled, spec.inherited) if from_raw and spec.involves_attribution else None
+    inherited = spec.inherited_by(part.references)
+    resolved = resolved_from(plan.unsettled, inherited) if from_raw and inherited else None
     context = Context(spec, Params(), resolved)
     made = _KINDS[part.kind](context, plan, part)
     if resolved is None or not resolved.ctes:
         return made
     projects = context.params.bind(list(spec.project_ids), "integer[]")
     return replace(made, sql=f"WITH {resolved.ctes.replace('%s', projects)}\n{made.sql}")
+
+
+def _pieces(part: Part) -> Iterator[Segment]:
+    """The segments, raw ones of a few ranges (the edges of the question's, mostly) with one range each."""
+    for segment in part.segments:
+        if segment.source == RAW and len(segment.ranges) <= MAX_RANGES_APART:
+            yield from (Segment(RAW, (one,)) for one in segment.ranges)
+        else:
+            yield segment
 
 
 def _segment_from(context: Context, segment: Segment, *, with_tags: bool = True) -> tuple[str, str]:
@@ -152,7 +165,12 @@ def _segment_from(context: Context, segment: Segment, *, with_tags: bool = True)
         source = f"{ranges} CROSS JOIN LATERAL (SELECT * FROM {table} {alias} WHERE {inside} OFFSET 0) {alias}"
         where = [bounds[0], *conditions]
     if raw and context.resolved:
-        source += context.resolved.source.removeprefix("span s")
+        joins = context.resolved.joins
+        if len(segment.ranges) == 1:
+            only = f"span s WHERE {' AND '.join([*bounds, 's.billable'])}"
+            low, high = (bind(moment, "timestamptz") for moment in segment.ranges[0])
+            joins = context.resolved.joins_within(only, bind(list(context.spec.project_ids), "integer[]"), low, high)
+        source += f" {joins}"
         if context.spec.tagged and with_tags:
             source += f" CROSS JOIN LATERAL {each_tag(context.resolved.columns['tags'])} x"
     return source, " AND ".join(where)
@@ -193,7 +211,7 @@ def grouping(keys: Sequence[str]) -> str:
 def _selects(context: Context, part: Part, values: dict[bool, Sequence[str]], group: bool = True) -> list[str]:
     """The text of every segment; `values` maps raw or not to what is selected beside the keys."""
     made = []
-    for segment in part.segments:
+    for segment in _pieces(part):
         raw = segment.source == RAW
         keys = context.keys(raw)
         if raw and context.spec.tagged and part.kind == "components":
@@ -359,23 +377,31 @@ def _percentile(context: Context, plan: Plan, part: Part) -> Statement:
 
 
 def _histogram(context: Context, plan: Plan, part: Part) -> Statement:
-    """Bins and counts of every cell; raw spans are binned on the way. Python merges them."""
+    """Of every group how many bins its cells have, the bins and the counts; raw spans are binned on the way.
+
+    The arrays are joined as they would be sent, for Python to merge (`percentiles.unpacked`): a row for every cell
+    costs more than all that is in it.
+    """
     keys = context.key_names
+    # Without keys there would be a row even of nothing.
+    ending = f"{grouping(keys)} HAVING count(*) > 0"
     selects = []
-    for segment in part.segments:
+    for segment in _pieces(part):
         raw = segment.source == RAW
         source, where = _segment_from(context, segment)
         names = context.keys(raw)
         if not raw:
-            selects.append(f"SELECT {', '.join([*names, 'c.bins', 'c.counts'])} FROM {source} WHERE {where}")
+            joined = [f"string_agg(array_send(c.{name}), ''::bytea) AS {name}" for name in ("bins", "counts")]
+            picked = [*names, "array_agg(cardinality(c.bins)) AS sizes", *joined]
+            selects.append(f"SELECT {', '.join(picked)} FROM {source} WHERE {where} AND c.bins <> '{{}}'{ending}")
             continue
         column = f"s.{part.value}"
         inner = [*names, f"{bin_sql(column)} AS bin", "count(*) AS n"]
         where += f" AND {column} IS NOT NULL"
         grouped = f"SELECT {', '.join(inner)} FROM {source} WHERE {where}{grouping(inner[:-1])}"
-        outer = [*keys, "array_agg(bin) AS bins", "array_agg(n) AS counts"]
-        # Without keys there would be a row even of nothing, its arrays NULL.
-        selects.append(f"SELECT {', '.join(outer)} FROM ({grouped}) b{grouping(keys)} HAVING count(*) > 0")
+        joined = [f"array_send(array_agg({name}))" for name in ("bin", "n")]
+        picked = [*keys, "ARRAY[count(*)::integer]", *joined]
+        selects.append(f"SELECT {', '.join(picked)} FROM ({grouped}) b{ending}")
     columns = tuple(ref.alias for ref in part.references)
     return Statement(_union(selects), context.params.values, columns)
 

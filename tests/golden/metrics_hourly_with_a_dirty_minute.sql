@@ -7,7 +7,9 @@ SELECT bucket, coalesce(sum(u.requests)::bigint, 0) AS requests, coalesce(sum(u.
   UNION ALL
   SELECT date_bin(%(p0)s::interval, c.bucket, %(p1)s::timestamptz) AS bucket, sum(c.requests)::bigint AS requests, sum(c.errors)::bigint AS errors FROM usage_1m c WHERE c.project_id = ANY(%(p2)s::integer[]) AND c.bucket >= %(p10)s::timestamptz AND c.bucket < %(p11)s::timestamptz GROUP BY 1
   UNION ALL
-  SELECT date_bin(%(p0)s::interval, s.start_time, %(p1)s::timestamptz) AS bucket, count(*) AS requests, count(*) FILTER (WHERE s.status = 'error') AS errors FROM unnest(%(p14)s::timestamptz[], %(p15)s::timestamptz[]) AS r(low, high) CROSS JOIN LATERAL (SELECT * FROM span s WHERE s.project_id = ANY(%(p2)s::integer[]) AND s.start_time >= %(p12)s::timestamptz AND s.start_time < %(p13)s::timestamptz AND s.start_time >= r.low AND s.start_time < r.high OFFSET 0) s WHERE s.project_id = ANY(%(p2)s::integer[]) AND s.billable GROUP BY 1
+  SELECT date_bin(%(p0)s::interval, s.start_time, %(p1)s::timestamptz) AS bucket, count(*) AS requests, count(*) FILTER (WHERE s.status = 'error') AS errors FROM span s WHERE s.project_id = ANY(%(p2)s::integer[]) AND s.start_time >= %(p12)s::timestamptz AND s.start_time < %(p10)s::timestamptz AND s.billable GROUP BY 1
+  UNION ALL
+  SELECT date_bin(%(p0)s::interval, s.start_time, %(p1)s::timestamptz) AS bucket, count(*) AS requests, count(*) FILTER (WHERE s.status = 'error') AS errors FROM span s WHERE s.project_id = ANY(%(p2)s::integer[]) AND s.start_time >= %(p3)s::timestamptz AND s.start_time < %(p13)s::timestamptz AND s.billable GROUP BY 1
 ) u GROUP BY 1
 ) g
 ) f ORDER BY bucket ASC NULLS LAST LIMIT 10001

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 
 import numpy as np
 import pytest
@@ -57,3 +58,21 @@ def test_more_groups_than_one_block() -> None:
 def test_nothing() -> None:
     assert percentiles.percentiles([], RANKS) == []
     assert percentiles.percentiles([[]], RANKS) == [[None] * 4]
+
+
+def sent(values: list[int], width: int) -> bytes:
+    """An array as PostgreSQL sends it: dimensions, NULLs or not, element type, length, lower bound, elements."""
+    header = struct.pack(">iiIii", 1, 0, 23 if width == 4 else 20, len(values), 1)
+    return header + b"".join(struct.pack(">i", width) + value.to_bytes(width, "big", signed=True) for value in values)
+
+
+cells = st.lists(st.tuples(st.integers(-1, 2_183), st.integers(1, 2**62)), min_size=1, max_size=12)
+
+
+@given(st.lists(cells, min_size=1, max_size=6))
+def test_joined_cells(found: list[list[tuple[int, int]]]) -> None:
+    sizes = np.array([len(one) for one in found], np.int64)
+    bins = b"".join(sent([value for value, _ in one], 4) for one in found)
+    counts = b"".join(sent([number for _, number in one], 8) for one in found)
+    read = percentiles.unpacked(sizes, bins, counts)
+    assert list(zip(*(part.tolist() for part in read), strict=True)) == [pair for one in found for pair in one]

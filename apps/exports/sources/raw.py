@@ -73,7 +73,7 @@ def totals(
     """
     given: dict[str, Any] = {"projects": list(query.project_ids), "start": query.start, "end": query.end}
     wanted = [name for name in INHERITED if name in query.dimensions or (name == "tags" and query.tagged)]
-    read = resolved_from(dirty=True, wanted=wanted) if wanted else Resolved("", "span s", {})
+    read = resolved_from(dirty=True, wanted=wanted) if wanted else Resolved("", "", {})
     named = {**_PLAIN, **read.columns}
     where = ["s.billable", "s.project_id = ANY(%(projects)s::integer[])"]
     where += ["s.start_time >= %(start)s::timestamptz", "s.start_time < %(end)s::timestamptz"]
