@@ -118,7 +118,7 @@ def test_swagger_ui_asks_no_other_server(client: Client) -> None:
     assert '"validatorUrl":null' in page
     assert "https://" not in page
     loaded = [link for link in links(page) if link.startswith("/static/")]
-    assert len(loaded) == 7  # stylesheets, scripts, our sign
+    assert len(loaded) == 8  # stylesheets, scripts, our sign
     for link in loaded:
         assert client.get(link).status_code == 200, link
 
