@@ -176,3 +176,19 @@ def test_cancelling(world: World) -> None:
     assert world.send("DELETE", f"{JOBS}/{foreign.pk}").json()["error"]["code"] == 1302
     foreign.refresh_from_db()
     assert foreign.status == "pending"
+
+
+def test_filters_that_are_words_of_texts_are_for_those_who_may_read_texts(world: World) -> None:
+    """A key may hold traces:read and exports:read without traces:content, as no role does."""
+    words = {"search": "the merger"}
+    job = finished_export(
+        world.acme, [world.default], spec={"kind": "traces", "content": True}, manifest={"question": words}
+    )
+    schedule = export_schedule(world.acme, [world.default], world.ada, kind="traces", content=True, body=words)
+    _, blind = world.new_key(role="", permissions=["traces:read", "exports:read"])
+    refused = world.get(f"{JOBS}/{job.pk}/manifest", key=blind)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, 1100)
+    assert world.get(f"{JOBS}/{job.pk}/manifest").json()["question"] == words
+    for path in ("/api/v1/export/schedules", f"/api/v1/export/schedules/{schedule.pk}"):
+        assert b"merger" not in world.get(path, key=blind).content
+        assert b"merger" in world.get(path).content

@@ -23,7 +23,7 @@ from apps.exports.asking import spec_of
 from apps.exports.estimate import estimated_rows
 from apps.exports.jobs import services
 from apps.exports.models import ExportJob
-from apps.exports.rights import jobs_of
+from apps.exports.rights import jobs_of, require_content
 from apps.exports.spec import KINDS, READS, Kind
 from apps.exports.totals import with_numbers
 from apps.orgs.access import Principal
@@ -153,7 +153,9 @@ class ManifestView(View):
     @extend_schema(**openapi.MANIFEST)
     def get(self, request: Request, job_id: str) -> Response:
         check_parameters(request, ())
-        job = found(self.principal(request), job_id)
+        principal = self.principal(request)
+        job = found(principal, job_id)
+        require_content(principal, job)  # its filters may be words of a text
         if job.manifest is None:
             raise without_file(job, timezone.now())
         return Response(with_numbers(job.manifest))

@@ -19,7 +19,7 @@ from apps.exports.api import schedules_openapi as openapi
 from apps.exports.api.jobs import accepted
 from apps.exports.models import ExportSchedule
 from apps.exports.rights import schedules_of
-from apps.exports.spec import KINDS
+from apps.exports.spec import CONTENT, KINDS
 from apps.exports.times import PERIODS
 from apps.orgs.access import Principal
 from apps.orgs.api.base import HIGHEST_ID, Body, Choice, Flag, Text, View, body, existing, nothing
@@ -53,8 +53,9 @@ class NewSchedule(ScheduleChange):
     kind = Choice(KINDS)
 
 
-def shown(schedule: ExportSchedule, slugs: Mapping[int, str]) -> dict[str, Any]:
-    """A schedule as answers have it."""
+def shown(schedule: ExportSchedule, slugs: Mapping[int, str], principal: Principal) -> dict[str, Any]:
+    """A schedule as answers have it. Filters may be words of a text: they are for those who may read texts."""
+    readable = not schedule.content or CONTENT in principal.permissions
     return {
         "id": schedule.pk,
         "name": schedule.name,
@@ -62,7 +63,7 @@ def shown(schedule: ExportSchedule, slugs: Mapping[int, str]) -> dict[str, Any]:
         "cron": schedule.cron,
         "timezone": schedule.timezone,
         "period": schedule.period,
-        "export": schedule.body,
+        "export": schedule.body if readable else None,
         "projects": sorted(slugs.get(number, str(number)) for number in schedule.project_ids),
         "contains_content": schedule.content,
         "enabled": schedule.enabled,
@@ -81,9 +82,9 @@ class _Schedules(View):
         return existing(rows.filter(pk=number).first() if number <= HIGHEST_ID else None, "schedule")
 
     @staticmethod
-    def one(schedule: ExportSchedule, code: int = 200) -> Response:
+    def one(schedule: ExportSchedule, principal: Principal, code: int = 200) -> Response:
         slugs = dict(Project.objects.filter(pk__in=schedule.project_ids).values_list("pk", "slug"))
-        return Response(shown(schedule, slugs), status=code)
+        return Response(shown(schedule, slugs, principal), status=code)
 
 
 class SchedulesView(_Schedules):
@@ -97,14 +98,15 @@ class SchedulesView(_Schedules):
         page = paging.paginate(request, schedules_of(principal))
         projects = Project.objects.filter(organization_id=principal.organization_id)
         slugs = dict(projects.values_list("pk", "slug"))
-        rows = [shown(schedule, slugs) for schedule in page.rows]
+        rows = [shown(schedule, slugs, principal) for schedule in page.rows]
         return Response(fields.keep(chosen, {"data": rows, "pagination": page.pagination}))
 
     @extend_schema(**openapi.creating(NewSchedule))
     def post(self, request: Request) -> Response:
         given = body(request, NewSchedule)
         kind = given.pop("kind")
-        return self.one(schedules.create(self.actor(request), self.principal(request), kind, given), 201)
+        principal = self.principal(request)
+        return self.one(schedules.create(self.actor(request), principal, kind, given), principal, 201)
 
 
 class ScheduleView(_Schedules):
@@ -114,14 +116,17 @@ class ScheduleView(_Schedules):
     def get(self, request: Request, number: int) -> Response:
         check_parameters(request, {fields.NAME})
         chosen = fields.requested(request, openapi.NAMES)
-        answer = self.one(self.found(self.principal(request), number))
+        principal = self.principal(request)
+        answer = self.one(self.found(principal, number), principal)
         return Response(fields.keep(chosen, answer.data))
 
     @extend_schema(**openapi.changing(ScheduleChange))
     def patch(self, request: Request, number: int) -> Response:
         given = body(request, ScheduleChange, partial=True)
         principal = self.principal(request)
-        return self.one(schedules.update(self.actor(request), principal, self.found(principal, number), given))
+        return self.one(
+            schedules.update(self.actor(request), principal, self.found(principal, number), given), principal
+        )
 
     @extend_schema(**openapi.DELETE)
     def delete(self, request: Request, number: int) -> Response:

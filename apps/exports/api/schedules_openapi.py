@@ -20,7 +20,11 @@ _SCHEDULE = obj(
     cron=TEXT,
     timezone=TEXT,
     period={"type": "string", "enum": list(PERIODS)},
-    export={"type": "object", "additionalProperties": True, "description": "What is asked for at each run"},
+    export={
+        "type": ["object", "null"],
+        "additionalProperties": True,
+        "description": "What is asked for at each run; null without `traces:content` where texts are asked about",
+    },
     projects={**array(TEXT), "description": "Slugs, as of the last run"},
     contains_content=_FLAG,
     enabled=_FLAG,
