@@ -113,7 +113,16 @@ def size(number: Decimal) -> str:
 
 
 def per_second(number: Decimal) -> str:
-    """A throughput."""
+    """A throughput; by the minute or the hour where a second has little of it.
+
+    >>> [per_second(Decimal(text)) for text in ("0", "1234.5", "12.34", "0.05", "0.0001")]
+    ['0/s', '1,234/s', '12.34/s', '3.00/min', '0.36/h']
+    """
+    if 0 < abs(number) < Decimal("0.1"):
+        minute = number * 60
+        return f"{minute:.2f}/min" if abs(minute) >= Decimal("0.1") else f"{number * 3600:,.2f}/h"
+    if not number:
+        return "0/s"
     return f"{number:,.2f}/s" if abs(number) < 100 else f"{number:,.0f}/s"
 
 

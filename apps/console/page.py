@@ -36,7 +36,10 @@ class Place:
 MENU: Final[tuple[tuple[str, tuple[Place, ...]], ...]] = (
     (
         "Look",
-        (Place("overview", "/overview", "Overview", "metrics:read"),),
+        (
+            Place("overview", "/overview", "Overview", "metrics:read"),
+            Place("performance", "/performance", "Performance", "metrics:read"),
+        ),
     ),
 )
 

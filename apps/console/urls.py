@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from django.urls import path
 
-from apps.console.pages import choices, overview
+from apps.console.pages import choices, overview, performance
 
 urlpatterns = [
     path("overview", overview.overview, name="overview"),
+    path("performance", performance.performance, name="console-performance"),
     path("choices/<str:name>", choices.choices, name="console-choices"),
 ]

@@ -15,6 +15,7 @@ from tests.support.world import World
 
 _NEEDS = """
 GET /overview              metrics:read
+GET /performance           metrics:read
 GET /choices/{name}        metrics:read
 """
 NEEDS = {(method, path): needed for method, path, needed in (line.split() for line in _NEEDS.strip().splitlines())}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -105,6 +107,23 @@ def share(value: Any) -> dict[str, Any]:
     number = figures.number_of(value)
     width = 0.0 if number is None else min(100.0, max(0.0, float(number) * 100))
     return {"width": f"{width:.2f}", "number": number}
+
+
+@register.inclusion_tag("console/parts/spread.html")
+def spread(places: Sequence[float]) -> dict[str, Any]:
+    """Where p50, p95 and p99 lie on a scale of 0 to 98: `{% spread row.spread %}`."""
+    low, middle, high = places
+    return {"low": low, "core": max(2.0, middle - low), "whole": max(2.0, high - low)}
+
+
+@register.simple_tag
+def pvalue(value: Any) -> SafeString:
+    """A probability of a test, never called zero."""
+    number = figures.number_of(value)
+    if number is None:
+        return format_html('<span class="figure" title="not tested">{}</span>', figures.NOTHING)
+    text = "< 0.001" if number < Decimal("0.001") else f"{number:.3f}"
+    return format_html('<span class="figure" title="{}">{}</span>', f"p = {number:.3g}", text)
 
 
 class Panel(Node):
