@@ -50,6 +50,7 @@ bench: $(VENV)/.bench-installed
 	$(BIN)/python -m bench.ingest
 	$(BIN)/python -m bench.queries
 	$(BIN)/python -m bench.api
+	$(BIN)/python -m bench.pages
 	$(BIN)/python -m bench.edge
 	$(BIN)/python -m bench.exports
 	$(BIN)/python -m bench.read_back

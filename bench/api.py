@@ -259,6 +259,14 @@ def missing(hub: Hub, table: str) -> bool:
         return connection.execute(f"SELECT 1 FROM {table} LIMIT 1".encode()).fetchone() is None
 
 
+def end_of(hub: Hub) -> datetime:
+    """The midnight at which the data of a kept folder ends; else the last one."""
+    with psycopg.connect(hub.database_url) as connection:
+        found = connection.execute("SELECT max(first_start) FROM trace").fetchone()
+    last = found[0] - timedelta(microseconds=1) + timedelta(days=1) if found and found[0] else datetime.now(UTC)
+    return last.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
 def prepare(hub: Hub, spans: int, days: float, end: datetime) -> None:
     """Load and fold what a kept folder does not have yet."""
     start = end - timedelta(days=days)
@@ -285,8 +293,8 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=20)
     parser.add_argument("--only", default="", help="requests whose name contains this")
     options = parser.parse_args()
-    end = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     with running_hub() as hub:
+        end = end_of(hub)
         prepare(hub, options.spans, options.days, end)
         lift_limits(hub)
         asks = [ask for ask in questions() if options.only in ask.name]
