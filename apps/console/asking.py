@@ -106,15 +106,16 @@ def may(request: HttpRequest, permission: str) -> bool:
     return permission in held or (permission == "keys:manage_own" and "keys:manage" in held)
 
 
-def ask(request: HttpRequest, path: str, parameters: Mapping[str, Any] | None = None) -> Answer:
+def ask(request: HttpRequest, path: str, parameters: Mapping[str, Any] | None = None, *, fresh: bool = False) -> Answer:
     """GET a path of the API.
 
     Args:
         path: below `/api/v1/`, such as `metrics/summary`.
         parameters: names and values; those that are None or empty are left out.
+        fresh: compute the answer anew, for pages that wait for something to come.
     """
     query = urlencode({name: value for name, value in (parameters or {}).items() if value not in (None, "")})
-    return _said(request, "GET", f"/api/v1/{path}", query, b"")
+    return _said(request, "GET", f"/api/v1/{path}", query, b"", fresh=fresh)
 
 
 def send(request: HttpRequest, method: str, path: str, body: Mapping[str, Any] | None = None) -> Answer:
@@ -122,9 +123,11 @@ def send(request: HttpRequest, method: str, path: str, body: Mapping[str, Any] |
     return _said(request, method, f"/api/v1/{path}", "", b"" if body is None else jsontext.dumps(body))
 
 
-def _said(request: HttpRequest, method: str, path: str, query: str, body: bytes) -> Answer:
+def _said(request: HttpRequest, method: str, path: str, query: str, body: bytes, *, fresh: bool = False) -> Answer:
     begun = time.perf_counter()
     question = _question(request, method, path, query, body)
+    if fresh:
+        question.META["HTTP_CACHE_CONTROL"] = "no-cache"
     try:
         match = resolve(path)
         question.resolver_match = match

@@ -169,8 +169,11 @@ def read_bar(request: HttpRequest, own: Collection[str] = (), default: str = DEF
 
 
 def _zone(request: HttpRequest, asked: str) -> str:
-    if asked:
-        return reading.zone(asked)
+    return reading.zone(asked) if asked else browser_zone(request)
+
+
+def browser_zone(request: HttpRequest) -> str:
+    """The zone that the page's script has found in the browser; UTC before it has."""
     try:
         return reading.zone(unquote(request.COOKIES.get(ZONE_COOKIE, "")) or None)
     except ApiError:

@@ -41,6 +41,10 @@ MENU: Final[tuple[tuple[str, tuple[Place, ...]], ...]] = (
             Place("performance", "/performance", "Performance", "metrics:read"),
         ),
     ),
+    (
+        "Run",
+        (Place("start", "/start", "First span", "traces:read", keeps=False),),
+    ),
 )
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from django.http import HttpRequest
 
-from apps.console.bar import RANGES, Bar
+from apps.console.bar import DEFAULT, RANGES, ROLLING, Bar, browser_zone
 
 LABELS: Final[dict[str, str]] = {
     "project": "Project",
@@ -44,3 +45,9 @@ def bar_context(
         "local_start": bar.start.astimezone(zone).strftime("%Y-%m-%dT%H:%M"),
         "local_end": bar.end.astimezone(zone).strftime("%Y-%m-%dT%H:%M"),
     }
+
+
+def zone_only(request: HttpRequest) -> dict[str, Any]:
+    """For templates of pages without a bar: times are in the browser's zone."""
+    end = datetime.now(UTC)
+    return {"bar": Bar(DEFAULT, end - ROLLING[DEFAULT], end, browser_zone(request), False, {}, {})}

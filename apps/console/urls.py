@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from django.urls import path
 
-from apps.console.pages import choices, overview, performance
+from apps.console.pages import choices, overview, performance, start
 
 urlpatterns = [
     path("overview", overview.overview, name="overview"),
     path("performance", performance.performance, name="console-performance"),
     path("choices/<str:name>", choices.choices, name="console-choices"),
+    path("start", start.start, name="start"),
+    path("start/arrived", start.arrived, name="start-arrived"),
 ]

@@ -17,6 +17,9 @@ _NEEDS = """
 GET /overview              metrics:read
 GET /performance           metrics:read
 GET /choices/{name}        metrics:read
+GET /start                 traces:read
+POST /start                keys:manage_own
+GET /start/arrived         traces:read
 """
 NEEDS = {(method, path): needed for method, path, needed in (line.split() for line in _NEEDS.strip().splitlines())}
 # What a path's parameters are filled with here: names that exist, or not; the door comes first.
