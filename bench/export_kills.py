@@ -1,6 +1,6 @@
 """Kill -9 whatever has a part in exports, again and again while exports run; then look at every job and every file.
 
-    python -m bench.export_kills [--kills 20] [--spans 100000] [--freezes 1]
+    python -m bench.export_kills [--kills 20] [--spans 100000] [--freezes 1] [--silence 30]
 
 The victims are the exports' worker (a process of its pool, or their parent), PostgreSQL and Valkey, at random moments;
 a frozen process of the pool goes on after another one has its job. Afterwards every job must be completed, with a file
@@ -98,6 +98,7 @@ class Asking:
     organization_id: int
     project: tuple[int, str]
     bounds: tuple[datetime, datetime]
+    silence: float
     lost: int = 0
     made: int = 0
     stop: threading.Event = field(default_factory=threading.Event)
@@ -129,6 +130,7 @@ class Asking:
 
         while not self.stop.is_set():
             try:
+                hasten(self.silence)
                 active = ExportJob.objects.filter(status__in=ExportJob.ACTIVE).count()
                 if active < at_once:
                     services.create(SYSTEM, None, self.spec(self.made))
@@ -290,6 +292,16 @@ def steady(question: Callable[[], Any]) -> Any:
         return None
 
 
+def hasten(silence: float) -> None:
+    """Let a job whose worker says nothing be given up after so many seconds, if these are fewer than the hub waits."""
+    from apps.exports.jobs.statements import SILENCE_SECONDS
+    from apps.exports.models import ExportJob
+
+    if silence < SILENCE_SECONDS:
+        silent = ExportJob.objects.filter(status="processing", heartbeat_at__lt=Now() - timedelta(seconds=silence))
+        silent.update(heartbeat_at=Now() - timedelta(seconds=SILENCE_SECONDS + 1))
+
+
 def at_work(seconds: float) -> None:
     """Wait until somebody works on an export again, after what was killed has come back."""
     from apps.exports.models import ExportJob
@@ -298,7 +310,7 @@ def at_work(seconds: float) -> None:
     wait_for(lambda: bool(steady(working.exists)), "an export at work", seconds)
 
 
-def wreck(hub: Hub, *, kills: int, pause: float, spans: int, freezes: int = 0) -> dict[str, Any]:
+def wreck(hub: Hub, *, kills: int, pause: float, spans: int, freezes: int, silence: float) -> dict[str, Any]:
     """Kill while exports run; what was counted afterwards."""
     bounds = fill(hub, spans)
     set_up(hub)
@@ -306,7 +318,7 @@ def wreck(hub: Hub, *, kills: int, pause: float, spans: int, freezes: int = 0) -
     from apps.orgs.models import Project
 
     project = Project.objects.get(pk=hub.project_id)
-    asking = Asking(project.organization_id, (project.pk, project.slug), bounds)
+    asking = Asking(project.organization_id, (project.pk, project.slug), bounds, silence)
     thread = threading.Thread(target=asking.run)
     thread.start()
     done = dict.fromkeys(TARGETS, 0)
@@ -330,7 +342,12 @@ def wreck(hub: Hub, *, kills: int, pause: float, spans: int, freezes: int = 0) -
         thread.join()
     ready(hub.port)
     active = ExportJob.objects.filter(status__in=ExportJob.ACTIVE)
-    wait_for(lambda: steady(active.exists) is False, "the last export", 300)
+
+    def ended() -> bool:
+        hasten(silence)
+        return not active.exists()
+
+    wait_for(lambda: bool(steady(ended)), "the last export", 300)
     jobs = list(ExportJob.objects.order_by("created_at"))
     deadline = time.monotonic() + 40  # the sweeps clean up every ten seconds
     while list(astray(hub, jobs)) and time.monotonic() < deadline:
@@ -359,6 +376,7 @@ def main() -> None:
     parser.add_argument("--pause", type=float, default=4)
     parser.add_argument("--spans", type=int, default=100_000)
     parser.add_argument("--freezes", type=int, default=1)
+    parser.add_argument("--silence", type=float, default=30, help="seconds without a word until a job is given up")
     options = parser.parse_args()
     with running_hub(**SETTINGS) as hub:
         counted = wreck(hub, **vars(options))

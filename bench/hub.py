@@ -34,7 +34,7 @@ class Hub:
     environment: dict[str, str]
 
 
-def ready(port: int, seconds: float = 60) -> None:
+def ready(port: int, seconds: float = 120) -> None:
     """Wait until /ready answers 200."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -118,5 +118,5 @@ def running_hub(**settings: str) -> Iterator[Hub]:
             )
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(30)
+            process.wait(60)
             log.close()

@@ -15,30 +15,33 @@ from typing import Any
 import pytest
 
 from tests.launch.test_up import Up, wait_for
+from tests.support.prepared import prepared_folder
 
-pytestmark = pytest.mark.processes
+# One worker runs them all: a hub takes seconds to start.
+pytestmark = [pytest.mark.processes, pytest.mark.xdist_group("counting")]
 FIELDS = {"time", "level", "logger", "message", "request_id", "user", "organization", "process"}
 HEALTH = 'http_requests_total{method="GET",route="/health",status="200"}'
 
 
 @pytest.fixture(scope="module")
-def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    hub = Up(
-        tmp_path_factory.mktemp("counting") / "hub",
-        WEB_WORKERS="2",
-        LOG_FORMAT="json",
-        ACCESS_LOG="all",
-        SLOW_QUERY_MS="1",
-        ROLLUP_REFRESH_SECONDS="1",
-    )
-    try:
-        yield hub.ready()
-    finally:
-        hub.end(signal.SIGTERM)
+def up() -> Iterator[Up]:
+    with prepared_folder() as folder:
+        hub = Up(
+            folder / "data",
+            WEB_WORKERS="2",
+            LOG_FORMAT="json",
+            ACCESS_LOG="all",
+            SLOW_QUERY_MS="1",
+            ROLLUP_REFRESH_SECONDS="1",
+        )
+        try:
+            yield hub.ready()
+        finally:
+            hub.end(signal.SIGTERM)
 
 
 def get(up: Up, path: str) -> bytes:
-    with urllib.request.urlopen(f"http://127.0.0.1:{up.port}{path}", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{up.port}{path}", timeout=60) as answer:
         body: bytes = answer.read()
         return body
 
