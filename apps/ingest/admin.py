@@ -167,6 +167,9 @@ class DeadLetterAdmin(ServiceAdmin):
             text = letter.payload
         return format_html("<details><summary>Show it</summary><pre>{}</pre></details>", text)
 
+    def described(self, one: DeadLetter) -> str:
+        return f"{one.reason}, number {one.pk}"
+
     @admin.action(description="Drive the chosen letters in again", permissions=["superuser"])
     def redrive(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         made = redrive_by(actor_of(request), queryset.order_by("pk").values_list("pk", flat=True))

@@ -72,6 +72,7 @@ class HubAdminSite(AdminSite):
     site_header = site_title = "Analytics Hub administration"
     index_title = "Administration"
     site_url = "/account"
+    enable_nav_sidebar = False  # templates/admin/base_site.html has one of its own
 
     def __init__(self, name: str = "admin") -> None:
         super().__init__(name)

@@ -258,9 +258,8 @@ class PriceAdmin(ServiceAdmin):
         names = ("version", "written", "by", "model", "dollars", "for calls")
         head = format_html_join("", '<th scope="col">{}</th>', ((name,) for name in names))
         body = format_html_join("", "<tr>" + "<td>{}</td>" * len(names) + "</tr>", rows)
-        return format_html(
-            '<div class="wide"><table><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>', head, body
-        )
+        table = format_html("<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>", head, body)
+        return format_html('<div class="wide" tabindex="0">{}</div>', table)
 
     def described(self, one: PriceEntry) -> str:
         return f"{self.models(one)}, {state_of(one)}, of {one.organization}"

@@ -146,7 +146,8 @@ class ExportJobAdmin(ServiceAdmin):
         ]
         body = format_html_join("", '<tr><th scope="row">{}</th>{}</tr>', rows)
         missing = format_html_join("", "<p>{}: {}</p>", (found.get("not_compared") or {}).items())
-        return format_html("<table><thead><tr><th></th>{}</tr></thead><tbody>{}</tbody></table>{}", head, body, missing)
+        table = format_html("<table><thead><tr><td></td>{}</tr></thead><tbody>{}</tbody></table>", head, body)
+        return format_html('<div class="wide" tabindex="0">{}</div>{}', table, missing)
 
     @admin.display(description="as JSON")
     def manifest_text(self, job: ExportJob) -> str:
@@ -155,7 +156,7 @@ class ExportJobAdmin(ServiceAdmin):
         return format_html("<details><summary>All of it</summary>{}</details>", _json(job.manifest))
 
     def described(self, one: ExportJob) -> str:
-        return f"{one.kind} as {one.format} of {one.organization}, {one.status}: {one.pk}"
+        return f"{one.kind} as {one.format} of {one.organization}, {one.status}: {str(one.pk)[:8]}"
 
     # -- what is done
 

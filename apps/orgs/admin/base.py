@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
+from django.contrib.admin.widgets import AdminSplitDateTime
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db import transaction
+from django.forms.utils import pretty_name
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -83,6 +86,13 @@ class ServiceForm(ModelForm):
 
     rehearse: ClassVar[Callable[[ServiceForm], None]]
     called: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        for name, field in self.fields.items():
+            if isinstance(field.widget, AdminSplitDateTime):  # two fields, of which neither has a label of its own
+                for part, what in zip(field.widget.widgets, ("date", "time"), strict=True):
+                    part.attrs["aria-label"] = f"{field.label or pretty_name(name)}: {what}"
 
     def _post_clean(self) -> None:
         super()._post_clean()  # type: ignore[misc]
@@ -176,6 +186,21 @@ class ServiceAdmin(DeedAdmin, SheetAdmin, SuperusersChange):
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         self.end(actor_of(request), obj)
 
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """As Django's; a page that only shows it asks the database once."""
+        if request.method != "GET":
+            return super().get_object(request, object_id, from_field)
+        kept: dict[Any, Any] = request.__dict__.setdefault("hub_objects", {})
+        key = (self.model, object_id, from_field)
+        if key not in kept:
+            kept[key] = super().get_object(request, object_id, from_field)
+        return kept[key]
+
+    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
+        one = self.get_object(request, unquote(object_id))
+        own = {} if one is None else {"heading": self.described(one), "deeds": [*self.offered(request, one)]}
+        return super().change_view(request, object_id, form_url, {**own, **(extra_context or {})})
+
     def changeform_view(
         self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
     ) -> Any:
@@ -237,10 +262,11 @@ class ReadOnlyInline(TabularInline):
     """What belongs to an object, with the way to its own page: name `opened` first, and in `shown_by` what it shows."""
 
     shown_by: ClassVar[str]
+    template = "admin/inline.html"
     extra = 0
     can_delete = False
 
-    @admin.display(description="")
+    @admin.display(description="open")
     def opened(self, one: Any) -> str:
         page = reverse(f"admin:{one._meta.app_label}_{one._meta.model_name}_change", args=[one.pk])
         return format_html('<a href="{}">{}</a>', page, getattr(one, self.shown_by))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -74,17 +74,11 @@ class DeedAdmin(ModelAdmin):
         own = [path("<path:object_id>/do/<slug:verb>/", view, name=name)] if self.deeds else []
         return [*own, *super().get_urls()]
 
-    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
-        offered: list[dict[str, Any]] = []
-        if self.deeds and self._may(request):
-            one = self.get_object(request, object_id)
-            offered = [] if one is None else [*self._offered(one)]
-        return super().change_view(request, object_id, form_url, {"deeds": offered, **(extra_context or {})})
-
-    def _offered(self, one: Model) -> Iterable[dict[str, Any]]:
+    def offered(self, request: HttpRequest, one: Model) -> Iterator[dict[str, Any]]:
+        """The buttons of an object's page."""
         name = f"admin:{self.opts.app_label}_{self.opts.model_name}_act"
         for verb, deed in self.deeds.items():
-            if deed.label and deed.offered(one):
+            if deed.label and self._may(request) and deed.offered(one):
                 yield {"label": deed.label, "danger": deed.danger, "address": reverse(name, args=[one.pk, verb])}
 
     @method_decorator(require_POST)
