@@ -114,13 +114,23 @@ def ask(request: HttpRequest, path: str, parameters: Mapping[str, Any] | None = 
         parameters: names and values; those that are None or empty are left out.
         fresh: compute the answer anew, for pages that wait for something to come.
     """
-    query = urlencode({name: value for name, value in (parameters or {}).items() if value not in (None, "")})
-    return _said(request, "GET", f"/api/v1/{path}", query, b"", fresh=fresh)
+    return _said(request, "GET", f"/api/v1/{path}", _query(parameters), b"", fresh=fresh)
 
 
-def send(request: HttpRequest, method: str, path: str, body: Mapping[str, Any] | None = None) -> Answer:
+def send(
+    request: HttpRequest,
+    method: str,
+    path: str,
+    body: Mapping[str, Any] | None = None,
+    parameters: Mapping[str, Any] | None = None,
+) -> Answer:
     """POST, PUT, PATCH or DELETE a path of the API with a JSON body; only behind the page's own CSRF check."""
-    return _said(request, method, f"/api/v1/{path}", "", b"" if body is None else jsontext.dumps(body))
+    content = b"" if body is None else jsontext.dumps(body)
+    return _said(request, method, f"/api/v1/{path}", _query(parameters), content)
+
+
+def _query(parameters: Mapping[str, Any] | None) -> str:
+    return urlencode({name: value for name, value in (parameters or {}).items() if value not in (None, "")})
 
 
 def _said(request: HttpRequest, method: str, path: str, query: str, body: bytes, *, fresh: bool = False) -> Answer:

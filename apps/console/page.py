@@ -42,6 +42,10 @@ MENU: Final[tuple[tuple[str, tuple[Place, ...]], ...]] = (
         ),
     ),
     (
+        "Inspect",
+        (Place("traces", "/traces", "Traces", "traces:read"),),
+    ),
+    (
         "Run",
         (Place("start", "/start", "First span", "traces:read", keeps=False),),
     ),

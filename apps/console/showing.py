@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -22,19 +22,27 @@ SUGGESTED: Final = ("provider", "model", "environment")  # there may be too many
 
 
 def bar_context(
-    request: HttpRequest, bar: Bar, *, compares: bool = False, further: Mapping[str, str] | None = None
+    request: HttpRequest,
+    bar: Bar,
+    *,
+    compares: bool = False,
+    further: Mapping[str, str] | None = None,
+    drawn: Collection[str] = (),
 ) -> dict[str, Any]:
     """For templates that draw the bar.
 
     Args:
         compares: whether the page can show the period before.
         further: labels of the page's own parameters that are filters, shown beside the shared ones.
+        drawn: the page's own parameters that have a field of their own in the bar, in one of the templates that the
+            page names as `bar_first` (above the range) and `bar_extra` (among the filters).
     """
     labels = {**LABELS, **(further or {})}
     values = {**bar.own, **bar.filters}
     zone = ZoneInfo(bar.zone)
     return {
         "bar": bar,
+        "bar_kept": [(name, value) for name, value in bar.own.items() if name not in drawn],
         "ranges": list(RANGES.items()),
         "compares": compares,
         "suggested": SUGGESTED,

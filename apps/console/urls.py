@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from django.urls import path
 
-from apps.console.pages import choices, overview, performance, start
+from apps.console.pages import (
+    choices,
+    overview,
+    performance,
+    start,
+    trace,
+    traces,
+)
 
 urlpatterns = [
     path("overview", overview.overview, name="overview"),
@@ -12,4 +19,6 @@ urlpatterns = [
     path("choices/<str:name>", choices.choices, name="console-choices"),
     path("start", start.start, name="start"),
     path("start/arrived", start.arrived, name="start-arrived"),
+    path("traces", traces.traces, name="console-traces"),
+    path("traces/<str:trace_id>", trace.trace, name="console-trace"),
 ]

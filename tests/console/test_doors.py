@@ -20,10 +20,12 @@ GET /choices/{name}        metrics:read
 GET /start                 traces:read
 POST /start                keys:manage_own
 GET /start/arrived         traces:read
+GET /traces                traces:read
+GET /traces/{trace_id}     traces:read
 """
 NEEDS = {(method, path): needed for method, path, needed in (line.split() for line in _NEEDS.strip().splitlines())}
 # What a path's parameters are filled with here: names that exist, or not; the door comes first.
-EXAMPLES = {"name": "model"}
+EXAMPLES = {"name": "model", "trace_id": "0" * 32}
 
 
 def at(route: Route) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from django import template
@@ -87,6 +88,14 @@ def link(context: Context, path: str, **changes: Any) -> str:
     bar = context.get("bar")
     query = bar.elsewhere(**changes) if isinstance(bar, Bar) else ""
     return f"{path}?{query}" if query else path
+
+
+@register.simple_tag(takes_context=True)
+def trace_link(context: Context, trace: Mapping[str, Any]) -> str:
+    """The address of one trace of a list, with this page's range; it names its project where there are several."""
+    several = len(context.get("projects") or ()) > 1
+    path = f"/traces/{quote(str(trace['trace_id']), safe='')}"
+    return link(context, path, of=trace.get("project") if several else None)
 
 
 @register.simple_tag(takes_context=True)
