@@ -47,7 +47,10 @@ MENU: Final[tuple[tuple[str, tuple[Place, ...]], ...]] = (
     ),
     (
         "Run",
-        (Place("start", "/start", "First span", "traces:read", keeps=False),),
+        (
+            Place("settings", "/settings", "Settings", SIGNED_IN, keeps=False),
+            Place("start", "/start", "First span", "traces:read", keeps=False),
+        ),
     ),
 )
 

@@ -12,6 +12,7 @@ from apps.console.pages import (
     trace,
     traces,
 )
+from apps.console.pages.settings import urls as settings
 
 urlpatterns = [
     path("overview", overview.overview, name="overview"),
@@ -21,4 +22,5 @@ urlpatterns = [
     path("start/arrived", start.arrived, name="start-arrived"),
     path("traces", traces.traces, name="console-traces"),
     path("traces/<str:trace_id>", trace.trace, name="console-trace"),
+    *settings.urlpatterns,
 ]

@@ -22,10 +22,36 @@ POST /start                keys:manage_own
 GET /start/arrived         traces:read
 GET /traces                traces:read
 GET /traces/{trace_id}     traces:read
+GET /settings                             signed_in
+GET /settings/organization                signed_in
+POST /settings/organization               org:manage
+GET /settings/new-project                 org:manage
+POST /settings/new-project                org:manage
+GET /settings/projects/{slug}             signed_in
+POST /settings/projects/{slug}            org:manage
+GET /settings/members                     members:manage
+GET /settings/members/{number}            members:manage
+POST /settings/members/{number}           members:manage
+GET /settings/members/{number}/remove     members:manage
+POST /settings/members/{number}/remove    members:manage
+GET /settings/invitations/new             members:manage
+POST /settings/invitations/new            members:manage
+GET /settings/invitations/{number}/revoke members:manage
+POST /settings/invitations/{number}/revoke members:manage
+GET /settings/keys                        keys:manage_own
+GET /settings/keys/new                    keys:manage_own
+POST /settings/keys/new                   keys:manage_own
+GET /settings/keys/{number}               keys:manage_own
+POST /settings/keys/{number}              keys:manage_own
+GET /settings/keys/{number}/rotate        keys:manage_own
+POST /settings/keys/{number}/rotate       keys:manage_own
+GET /settings/keys/{number}/revoke        keys:manage_own
+POST /settings/keys/{number}/revoke       keys:manage_own
+GET /settings/audit                       audit:read
 """
 NEEDS = {(method, path): needed for method, path, needed in (line.split() for line in _NEEDS.strip().splitlines())}
 # What a path's parameters are filled with here: names that exist, or not; the door comes first.
-EXAMPLES = {"name": "model", "trace_id": "0" * 32}
+EXAMPLES = {"name": "model", "trace_id": "0" * 32, "slug": "web", "number": 2_000_000_000}
 
 
 def at(route: Route) -> str:

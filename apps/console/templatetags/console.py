@@ -66,12 +66,12 @@ def moment_of(value: Any) -> datetime | None:
 
 @register.simple_tag(takes_context=True)
 def moment(context: Context, value: Any, style: str = "minute") -> SafeString:
-    """A time in the bar's zone, exact in the title: style `day`, `minute`, `second` or `exact` (milliseconds)."""
+    """A time in the page's zone, exact in the title: style `day`, `minute`, `second` or `exact` (milliseconds)."""
     found = moment_of(value)
     if found is None:
         return format_html("{}", figures.NOTHING)
     bar = context.get("bar")
-    zone = bar.zone if isinstance(bar, Bar) else "UTC"
+    zone = bar.zone if isinstance(bar, Bar) else context.get("zone") or "UTC"
     local = found.astimezone(ZoneInfo(zone))
     text = local.strftime({"day": "%d %b %Y", "minute": "%d %b %H:%M"}.get(style, "%d %b %H:%M:%S"))
     if style == "exact":

@@ -1,0 +1,25 @@
+"""The addresses of settings."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern, path
+
+from apps.console.pages.settings import audit, keys, members, organization
+
+urlpatterns: list[URLPattern] = [
+    path("settings", organization.settings, name="settings"),
+    path("settings/organization", organization.organization, name="settings-organization"),
+    path("settings/new-project", organization.new_project, name="settings-new-project"),
+    path("settings/projects/<str:slug>", organization.project, name="settings-project"),
+    path("settings/members", members.members, name="settings-members"),
+    path("settings/members/<int:number>", members.member, name="settings-member"),
+    path("settings/members/<int:number>/remove", members.remove_member, name="settings-member-remove"),
+    path("settings/invitations/new", members.invite, name="settings-invite"),
+    path("settings/invitations/<int:number>/revoke", members.revoke_invitation, name="settings-invitation-revoke"),
+    path("settings/keys", keys.keys, name="settings-keys"),
+    path("settings/keys/new", keys.new_key, name="settings-key-new"),
+    path("settings/keys/<int:number>", keys.key, name="settings-key"),
+    path("settings/keys/<int:number>/rotate", keys.rotate_key, name="settings-key-rotate"),
+    path("settings/keys/<int:number>/revoke", keys.revoke_key, name="settings-key-revoke"),
+    path("settings/audit", audit.audit, name="settings-audit"),
+]
