@@ -47,7 +47,7 @@ RANGES: Final = {
 FILTERS: Final = ("project", "provider", "model", "environment", "user_id")
 NAMES: Final = ("range", "start_time", "end_time", "tz", "compare", *FILTERS)
 ZONE_COOKIE: Final = "hub_tz"  # written by the page's script: the browser's zone
-MOST_TEXT: Final = 2_000
+MOST_TEXT: Final = 6_000  # ten models with their providers fit
 # The finest interval whose buckets a chart of a range of this length has room for.
 _INTERVALS: Final = (
     (timedelta(hours=2), "1min"),

@@ -126,6 +126,29 @@ def per_second(number: Decimal) -> str:
     return f"{number:,.2f}/s" if abs(number) < 100 else f"{number:,.0f}/s"
 
 
+def score(number: Decimal) -> str:
+    """A score, or a mean of scores.
+
+    >>> [score(Decimal(text)) for text in ("0", "0.8036", "4.5", "1234.56", "0.00012")]
+    ['0', '0.804', '4.5', '1,235', '0.00012']
+    """
+    size = abs(number)
+    if size >= 100:
+        return f"{number:,.0f}"
+    places = 3 if size >= Decimal("0.01") or not size else min(12, 1 - size.adjusted())
+    text = f"{number:.{places}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def points(number: Decimal) -> str:
+    """A difference of two fractions in percentage points.
+
+    >>> [points(Decimal(text)) for text in ("0.0088", "-0.5", "0")]
+    ['0.88 points', '-50.00 points', '0 points']
+    """
+    return f"{number * 100:.2f} points" if number else "0 points"
+
+
 UNITS: Final[dict[str, tuple[Callable[[Decimal], str], str]]] = {
     "usd": (usd, "US dollars"),
     "count": (count, ""),
@@ -136,6 +159,8 @@ UNITS: Final[dict[str, tuple[Callable[[Decimal], str], str]]] = {
     "pct": (pct, "percent"),
     "bytes": (size, "bytes"),
     "per_second": (per_second, "a second"),
+    "score": (score, ""),
+    "points": (points, "of 1"),
 }
 
 

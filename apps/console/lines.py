@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from apps.console.bar import Bar
+from apps.console.bar import CUSTOM, Bar
 from apps.console.charts import Chart, Series, column, moments
 
 Rows = Sequence[Mapping[str, Any]]
@@ -63,10 +63,15 @@ def over_time(
     lines = [Series(label, column(rows, times, name)) for name, label in names.items()]
     for name, label in list(names.items())[:1] if earlier else ():
         lines.append(Series(f"{label}, period before", beside(earlier, times, name, bar.length), dashed=True))
-    link = f"{drill}?{_between(bar.elsewhere(range='custom', start_time=None, end_time=None, **more))}" if drill else ""
-    zoom = f"?{_between(bar.query(range='custom', start_time=None, end_time=None, cursor=None))}"
-    return Chart(title, unit, times, lines, kind, bar.zone, link, zoom, bar.interval)
+    return Chart(title, unit, times, lines, kind, bar.zone, *links(bar, drill, **more), bar.interval)
 
 
-def _between(query: str) -> str:
-    return f"{query}&start_time={{start}}&end_time={{end}}"
+def links(bar: Bar, drill: str = "/traces", **more: Any) -> tuple[str, str]:
+    """Where a click on a bucket leads, and where a dragged range does: addresses with places for start and end."""
+    behind = bar.elsewhere(range=CUSTOM, start_time=None, end_time=None, **more)
+    here = bar.query(range=CUSTOM, start_time=None, end_time=None, cursor=None)
+    return (_between(f"{drill}?{behind}") if drill else "", _between(f"?{here}"))
+
+
+def _between(address: str) -> str:
+    return f"{address}&start_time={{start}}&end_time={{end}}"

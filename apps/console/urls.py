@@ -6,6 +6,8 @@ from django.urls import path
 
 from apps.console.pages import (
     choices,
+    compare,
+    models,
     overview,
     performance,
     start,
@@ -17,6 +19,8 @@ from apps.console.pages.settings import urls as settings
 urlpatterns = [
     path("overview", overview.overview, name="overview"),
     path("performance", performance.performance, name="console-performance"),
+    path("models", models.models, name="console-models"),
+    path("models/compare", compare.compare, name="console-compare"),
     path("choices/<str:name>", choices.choices, name="console-choices"),
     path("start", start.start, name="start"),
     path("start/arrived", start.arrived, name="start-arrived"),

@@ -16,6 +16,8 @@ from tests.support.world import World
 _NEEDS = """
 GET /overview              metrics:read
 GET /performance           metrics:read
+GET /models                metrics:read
+GET /models/compare        metrics:read
 GET /choices/{name}        metrics:read
 GET /start                 traces:read
 POST /start                keys:manage_own
