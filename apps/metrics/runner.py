@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 from django.conf import settings
 
+from apps.common.edge.deadline import TimedCursor
 from apps.common.errors import ApiError
 from apps.common.reads.snapshot import snapshot
 from apps.metrics import finish, percentiles
@@ -146,7 +147,8 @@ def _run_rows(cursor: psycopg.Cursor[Any], chosen: Plan, part: Part, values: _Va
 def _run_histogram(cursor: psycopg.Cursor[Any], chosen: Plan, part: Part) -> dict[Key, Row]:
     statement = compile_part(chosen, part)
     width = finish.key_width(chosen.spec)
-    with type(cursor)(cursor.connection) as binary:  # with the same limits in time as the snapshot's own
+    beside = cursor.beside() if isinstance(cursor, TimedCursor) else type(cursor)(cursor.connection)
+    with beside as binary:  # for its loaders; with the same limits in time as the snapshot's own
         percentiles.load_arrays(binary)
         rows = _fetch(binary, statement.sql, statement.params, chosen.spec)
     groups: dict[Key, list[percentiles.Cells]] = {}

@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 from django.conf import settings
 
+from apps.common.edge.deadline import TimedCursor
 from apps.metrics.rollups import ROLLUPS
 from apps.metrics.spec import QuerySpec
 from apps.traces.attribution import attribution_dirty
@@ -68,25 +69,37 @@ class RollupState:
         return NEVER if days is None else self.now - timedelta(days=days)
 
 
+@dataclass(slots=True)
+class _Seen:
+    """What a snapshot has been asked for some projects, kept with its cursor: a report asks several questions in one.
+
+    Args:
+        start, end: the range whose marks are in `row`.
+    """
+
+    start: datetime
+    end: datetime
+    row: tuple[Any, ...]
+    floor: datetime
+    attributed: dict[tuple[str, ...], tuple[Range, ...]] = field(default_factory=dict)
+    estimates: dict[Range, int] = field(default_factory=dict)
+
+
 def read_state(cursor: psycopg.Cursor[Any], spec: QuerySpec) -> RollupState:
     """Read what the planner needs, in the transaction of the query."""
     now = datetime.now(UTC)
-    asked = {"projects": list(spec.project_ids), "start": spec.start, "end": spec.end}
-    row = cursor.execute(_STATE, asked, prepare=False, binary=True).fetchone()
-    names, watermarks, lows, highs, days, marked = row or (None, None, None, None, None, False)
+    seen = _seen(cursor, spec, now)
+    names, watermarks, lows, highs, days, marked = seen.row
     # A mark outside the range may still touch a trace that reaches into it.
-    attributed = _attribution(cursor, spec) if marked and spec.involves_attribution else None
-    estimate = None
-    if spec.wants_percentiles:
-        estimate = (cursor.execute(_ESTIMATE, asked, prepare=False, binary=True).fetchone() or (0,))[0]
-    floor = raw_floor(now)
+    attributed = _attribution(cursor, spec, seen) if marked and spec.involves_attribution else None
+    dirty = zip(lows or (), highs or (), strict=True)
     return RollupState(
         watermarks=dict(zip(names or (), watermarks or (), strict=True)),
-        dirty=tuple(zip(lows or (), highs or (), strict=True)),
+        dirty=tuple((low, high) for low, high in dirty if high > spec.start and low < spec.end),
         attribution_dirty=attributed,
-        raw_from=floor if days is None else max(floor, now - timedelta(days=days)),
+        raw_from=seen.floor if days is None else max(seen.floor, now - timedelta(days=days)),
         now=now,
-        raw_estimate=estimate,
+        raw_estimate=_estimate(cursor, spec, seen) if spec.wants_percentiles else None,
         kept_days={
             name: getattr(settings.HUB, name)
             for name in ("score_retention_days", *(rollup.retention for rollup in ROLLUPS.values()))
@@ -94,6 +107,29 @@ def read_state(cursor: psycopg.Cursor[Any], spec: QuerySpec) -> RollupState:
     )
 
 
-def _attribution(cursor: psycopg.Cursor[Any], spec: QuerySpec) -> tuple[Range, ...]:
-    rows = attribution_dirty(cursor, list(spec.project_ids), spec.inherited)
-    return tuple((low, high) for low, high in sorted((row[-2], row[-1]) for row in rows))
+def _seen(cursor: psycopg.Cursor[Any], spec: QuerySpec, now: datetime) -> _Seen:
+    """Read for the question's range and, since reports compare, the one before it."""
+    notes = cursor.notes if isinstance(cursor, TimedCursor) else {}
+    found: _Seen | None = notes.get(spec.project_ids)
+    if found is None or spec.start < found.start or spec.end > found.end:
+        start = spec.start - (spec.end - spec.start)
+        asked = {"projects": list(spec.project_ids), "start": start, "end": spec.end}
+        row = cursor.execute(_STATE, asked, prepare=False, binary=True).fetchone()
+        found = notes[spec.project_ids] = _Seen(start, spec.end, row or (*(None,) * 5, False), raw_floor(now))
+    return found
+
+
+def _estimate(cursor: psycopg.Cursor[Any], spec: QuerySpec, seen: _Seen) -> int:
+    span = (spec.start, spec.end)
+    if span not in seen.estimates:
+        asked = {"projects": list(spec.project_ids), "start": spec.start, "end": spec.end}
+        row = cursor.execute(_ESTIMATE, asked, prepare=False, binary=True).fetchone()
+        seen.estimates[span] = row[0] if row else 0
+    return seen.estimates[span]
+
+
+def _attribution(cursor: psycopg.Cursor[Any], spec: QuerySpec, seen: _Seen) -> tuple[Range, ...]:
+    if spec.inherited not in seen.attributed:
+        rows = attribution_dirty(cursor, list(spec.project_ids), spec.inherited)
+        seen.attributed[spec.inherited] = tuple((low, high) for low, high in sorted((row[-2], row[-1]) for row in rows))
+    return seen.attributed[spec.inherited]

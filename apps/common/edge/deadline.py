@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextvars import ContextVar, Token
 from typing import Any, Self
 
+import psycopg
 from django.conf import settings
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -53,9 +54,22 @@ class TimedCursor(MeteredCursor[Any]):
 
     PostgreSQL counts its limit from each statement's start: the later one starts, the less it may take. A limit is
     set again where the old one would let a statement run half a second too long, so short statements pay nothing.
+
+    Attributes:
+        notes: what has been read of the snapshot that the cursor stands for, by whoever reads it more than once.
     """
 
     _granted: float | None = None
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        super().__init__(connection)
+        self.notes: dict[Any, Any] = {}
+
+    def beside(self) -> TimedCursor:
+        """Another cursor in the same transaction, whose limit stands already."""
+        made = TimedCursor(self.connection)
+        made._granted = self._granted
+        return made
 
     def execute(self, *args: Any, **options: Any) -> Self:
         left = check()
