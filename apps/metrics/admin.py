@@ -75,23 +75,23 @@ def _panel(title: str, make: Callable[[Panel, Any], None]) -> Panel:
 
 
 def _tier(panel: Panel, cursor: Any) -> None:
-    status = upgrade.status()
+    server, extension = upgrade.versions(cursor)
     panel.names = ("", "")
     panel.rows = [
-        ("Tier", status["tier"]),
-        ("PostgreSQL", status["postgresql"]),
-        ("TimescaleDB", status["timescaledb"] or "not installed"),
-        *((name.replace("_", " ").capitalize(), status[name]) for name in upgrade.further_status),
+        ("Tier", str(storage.tier())),
+        ("PostgreSQL", server),
+        ("TimescaleDB", extension or "not installed"),
+        *((name.replace("_", " ").capitalize(), tell(connection)) for name, tell in upgrade.further_status.items()),
         ("Whole database", filesizeformat(database_size(cursor))),
     ]
-    if status["upgrade_unfinished"]:
+    if upgrade.unfinished(cursor):
         panel.warning = "An upgrade was cut short: run manage.py storage upgrade again."
 
 
 def _spans(panel: Panel, cursor: Any) -> None:
     panel.about = "Sizes with indexes. Rows are PostgreSQL's estimate, made when it last looked; nothing is counted."
     panel.names = ("Table", "Size", "Rows, about", "Partitions", "Days made", "Days with data")
-    for table, facts in upgrade.status()["tables"].items():
+    for table, facts in upgrade.tables(connection).items():
         days = (_days(facts, "first_day", "last_day"), _days(facts, "oldest_data_day", "newest_data_day"))
         parts = facts.get("partitions", "-")
         columnar = f" ({facts['columnar']} in columns)" if facts.get("columnar") else ""

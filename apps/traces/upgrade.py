@@ -150,15 +150,38 @@ def _move_sql(table: str, partition: str, names: Sequence[str]) -> str:
 def status(connection: BaseDatabaseWrapper | None = None) -> dict[str, Any]:
     """The tier, the versions, and of each table its size, its partitions or chunks and the days they cover."""
     database = connection or connections["default"]
-    tier = storage.tier(database)
     with database.cursor() as cursor:
-        cursor.execute(
-            "SELECT current_setting('server_version'),"
-            " (SELECT extversion FROM pg_extension WHERE extname = 'timescaledb')"
-        )
-        server, extension = cursor.fetchone()
-        part = _chunks if tier.hypertables else _partitions
-        tables = {table: part(cursor, table) for table in schema.SPAN_TABLES}
+        server, extension = versions(cursor)
+        still = unfinished(cursor)
+    return {
+        "tier": str(storage.tier(database)),
+        "postgresql": server,
+        "timescaledb": extension,
+        "tables": tables(database),
+        "upgrade_unfinished": still,
+        **{name: tell(database) for name, tell in further_status.items()},
+    }
+
+
+def versions(cursor: Any) -> tuple[str, str | None]:
+    """Of PostgreSQL, and of TimescaleDB where it is installed."""
+    cursor.execute(
+        "SELECT current_setting('server_version'), (SELECT extversion FROM pg_extension WHERE extname = 'timescaledb')"
+    )
+    server, extension = cursor.fetchone()
+    return server, extension
+
+
+def unfinished(cursor: Any) -> list[str]:
+    """The tables of which an upgrade has left a part where it was."""
+    return [table for table in schema.SPAN_TABLES if _kind(cursor, table + _OLD)]
+
+
+def tables(database: BaseDatabaseWrapper) -> dict[str, dict[str, Any]]:
+    """Of each table its size, its partitions or chunks and the days they cover."""
+    part = _chunks if storage.tier(database).hypertables else _partitions
+    with database.cursor() as cursor:
+        found = {table: part(cursor, table) for table in schema.SPAN_TABLES}
         for table in ("span_mark", "text_mark", "trace", "session"):
             cursor.execute(
                 "SELECT pg_total_relation_size(oid), greatest(reltuples, 0)::bigint FROM pg_class"
@@ -166,16 +189,8 @@ def status(connection: BaseDatabaseWrapper | None = None) -> dict[str, Any]:
                 [table],
             )
             size, rows = cursor.fetchone()
-            tables[table] = {"bytes": size, "rows_estimate": rows}
-        unfinished = [table for table in schema.SPAN_TABLES if _kind(cursor, table + _OLD)]
-    return {
-        "tier": str(tier),
-        "postgresql": server,
-        "timescaledb": extension,
-        "tables": tables,
-        "upgrade_unfinished": unfinished,
-        **{name: tell(database) for name, tell in further_status.items()},
-    }
+            found[table] = {"bytes": size, "rows_estimate": rows}
+    return found
 
 
 def _partitions(cursor: Any, table: str) -> dict[str, Any]:

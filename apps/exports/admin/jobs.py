@@ -45,7 +45,7 @@ class ExportJobAdmin(ServiceAdmin):
     object_type = "export"
     findable = True
     sheet = (
-        *("pk", "created_at", "organization", "kind", "format", "compression", "projects", "start_time", "end_time"),
+        *("pk", "created_at", "organization", "kind", "format", "compression", "project_ids", "start_time", "end_time"),
         *("status", "row_count", "file_size_bytes", "content", "author", "started_at", "completed_at", "expires_at"),
         *("attempt", "failures", "error"),
     )
