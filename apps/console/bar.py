@@ -132,6 +132,12 @@ class Bar:
         """The address behind the `?` of another page with another range."""
         return replace(self, range=CUSTOM, start=start, end=end, own={}).query(**changes)
 
+    def between(self, path: str = "", **changes: Any) -> str:
+        """An address for charts, with the places `{start}` and `{end}` of a range: of another page, or of this one."""
+        kept = replace(self, own={}) if path else self
+        query = kept.query(range=CUSTOM, start_time=None, end_time=None, **changes)
+        return f"{path}?{query}&start_time={{start}}&end_time={{end}}"
+
 
 def text_of(moment: datetime) -> str:
     """As the API reads it."""

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 NOTHING: Final = "–"
+MOST_PERCENT: Final = 1_000
 _STEPS: Final = ((1_000_000_000_000, "T"), (1_000_000_000, "B"), (1_000_000, "M"))
 
 
@@ -33,7 +34,7 @@ def _large(size: Decimal) -> str | None:
 
 def usd(number: Decimal) -> str:
     """
-    >>> [usd(Decimal(text)) for text in ("0", "0.000423", "0.5", "12.345", "1234567")]
+    >>> [usd(Decimal(text)) for text in ("0", "0.000423", "0.5", "12.346", "1234567")]
     ['$0', '$0.00042', '$0.500', '$12.35', '$1.23M']
     """
     size, sign = abs(number), "-" if number < 0 else ""
@@ -44,6 +45,15 @@ def usd(number: Decimal) -> str:
         places = 3 if size >= Decimal("0.1") else min(12, 1 - size.adjusted())
         return f"{sign}${size:.{places}f}"
     return f"{sign}${_large(size) or _grouped(size, 2)}"
+
+
+def usd_change(number: Decimal) -> str:
+    """A difference of money, signed.
+
+    >>> [usd_change(Decimal(text)) for text in ("0", "0.000423", "-12.346")]
+    ['$0', '+$0.00042', '-$12.35']
+    """
+    return f"+{usd(number)}" if number > 0 else usd(number)
 
 
 def count(number: Decimal) -> str:
@@ -89,12 +99,15 @@ def rate(number: Decimal) -> str:
 
 
 def pct(number: Decimal) -> str:
-    """A change in percent, signed.
+    """A change in percent, signed; beyond 1,000% as the factor, which is what people then say.
 
-    >>> [pct(Decimal(text)) for text in ("0", "12.34", "-3", "1234.5")]
-    ['0%', '+12.3%', '-3%', '+1,234%']
-    """
+    >>> [pct(Decimal(text)) for text in ("0", "12.34", "-3", "1000", "1234.5", "5108323.5952")]
+    ['0%', '+12.3%', '-3%', '+1,000%', '×13.3', '×51,084']
+    """  # noqa: RUF002
     size = abs(number)
+    if number > MOST_PERCENT:
+        factor = number / 100 + 1
+        return f"×{_large(factor) or _grouped(factor, 0 if factor >= 100 else 1)}"
     text = _grouped(size, 0 if size >= 100 else 1).removesuffix(".0")
     sign = "" if text == "0" else "+" if number > 0 else "-"
     return f"{sign}{text}%"
@@ -151,6 +164,7 @@ def points(number: Decimal) -> str:
 
 UNITS: Final[dict[str, tuple[Callable[[Decimal], str], str]]] = {
     "usd": (usd, "US dollars"),
+    "usd_change": (usd_change, "US dollars"),
     "count": (count, ""),
     "requests": (count, "requests"),
     "tokens": (count, "tokens"),

@@ -40,6 +40,7 @@ MENU: Final[tuple[tuple[str, tuple[Place, ...]], ...]] = (
             Place("overview", "/overview", "Overview", "metrics:read"),
             Place("performance", "/performance", "Performance", "metrics:read"),
             Place("models", "/models", "Models", "metrics:read"),
+            Place("users", "/users", "Users", "metrics:read"),
         ),
     ),
     (
@@ -85,6 +86,8 @@ def page(permission: str, **more: str) -> Callable[[View], View]:
 
 def _turned_away(request: HttpRequest, error: ApiError, permission: str) -> HttpResponse:
     code = error.entry.code
+    if code == 1000 and request.headers.get("HX-Request"):  # a part of a page: the page goes to sign in
+        return HttpResponse(headers={"HX-Refresh": "true"})
     if code == 1000 and request.method in ("GET", "HEAD"):
         return to_sign_in(request)
     known: Principal | None = getattr(request, "hub_principal", None)

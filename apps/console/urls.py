@@ -13,6 +13,7 @@ from apps.console.pages import (
     start,
     trace,
     traces,
+    users,
 )
 from apps.console.pages.settings import urls as settings
 
@@ -27,4 +28,7 @@ urlpatterns = [
     path("traces", traces.traces, name="console-traces"),
     path("traces/<str:trace_id>", trace.trace, name="console-trace"),
     *settings.urlpatterns,
+    path("overview/users", users.dearest, name="overview-users"),
+    path("users", users.users, name="users-page"),
+    path("users/<path:user_id>", users.user, name="user"),
 ]

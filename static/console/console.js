@@ -126,6 +126,22 @@
     }
     setTimeout(() => { button.textContent = label; }, 2000);
   });
+  // A part that was to follow, and did not: its place says so.
+  const failed = (event) => {
+    const place = event.target.querySelector?.("[data-waiting]");
+    if (!place) return;
+    const again = document.createElement("a");
+    again.href = location.href;
+    again.textContent = "Try again";
+    const says = document.createElement("p");
+    says.className = "state";
+    says.setAttribute("role", "alert");
+    says.append("This part could not be loaded. ", again);
+    place.closest("[aria-busy]")?.removeAttribute("aria-busy");
+    place.replaceWith(says);
+  };
+  for (const name of ["htmx:responseError", "htmx:sendError", "htmx:timeout"]) document.addEventListener(name, failed);
+
   // Buttons that copy are of no use without scripts.
   const reveal = (part) => { for (const button of part.querySelectorAll("[data-copy][hidden]")) button.hidden = false; };
   reveal(document);

@@ -18,6 +18,9 @@ GET /overview              metrics:read
 GET /performance           metrics:read
 GET /models                metrics:read
 GET /models/compare        metrics:read
+GET /overview/users        metrics:read
+GET /users                 metrics:read
+GET /users/{user_id}       costs:read
 GET /choices/{name}        metrics:read
 GET /start                 traces:read
 POST /start                keys:manage_own
@@ -53,7 +56,13 @@ GET /settings/audit                       audit:read
 """
 NEEDS = {(method, path): needed for method, path, needed in (line.split() for line in _NEEDS.strip().splitlines())}
 # What a path's parameters are filled with here: names that exist, or not; the door comes first.
-EXAMPLES = {"name": "model", "trace_id": "0" * 32, "slug": "web", "number": 2_000_000_000}
+EXAMPLES = {
+    "name": "model",
+    "trace_id": "0" * 32,
+    "slug": "web",
+    "number": 2_000_000_000,
+    "user_id": "user-1",
+}
 
 
 def at(route: Route) -> str:

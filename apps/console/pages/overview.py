@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 
-from apps.console.asking import Answer, ask
-from apps.console.bar import Bar, read_bar
+from apps.console.asking import Answer, ask, may
+from apps.console.bar import ROLLING, Bar, read_bar, text_of
+from apps.console.changes import change_of
 from apps.console.charts import Chart, Series, column, moments
-from apps.console.figures import number_of
 from apps.console.page import page, show
 from apps.console.showing import bar_context
 
@@ -24,14 +25,16 @@ def overview(request: HttpRequest) -> HttpResponse:
     series = _series(request, bar)
     earlier = _series(request, bar.before()) if bar.compare else None
     now, was = (summary.document.get(f"{name}_period", {}) for name in ("current", "previous"))
+    silent = summary.ok and not now.get("total_requests") and not was.get("total_requests")
     context = {
         "title": "Overview",
         "here": "overview",
         "summary": summary,
         "series": series,
-        "first_run": summary.ok and not now.get("total_requests") and not was.get("total_requests"),
-        "p95_change": _change(now.get("p95_duration_ms"), was.get("p95_duration_ms")),
-        "users_change": _change(now.get("unique_users"), was.get("unique_users")),
+        "silent": silent,
+        "newest": _newest(request, bar) if silent else None,
+        "p95_change": change_of(now.get("p95_duration_ms"), was.get("p95_duration_ms")),
+        "users_change": change_of(now.get("unique_users"), was.get("unique_users")),
         "no_models": not summary.document.get("top_items", {}).get("by_cost"),
         "no_errors": not summary.document.get("quality", {}).get("most_common_errors"),
         "cost_chart": _chart(bar, "Cost", "usd", series, earlier, {"total_cost": "Cost"}, "bars"),
@@ -41,6 +44,20 @@ def overview(request: HttpRequest) -> HttpResponse:
         "duration_chart": _chart(bar, "Duration", "ms", series, earlier, {"duration_p95": "p95", "duration": "Mean"}),
     }
     return show(request, "console/overview.html", {**bar_context(request, bar, compares=True), **context})
+
+
+def _newest(request: HttpRequest, bar: Bar) -> dict[str, Any] | None:
+    """The newest trace of the last 90 days, for whoever looks at a range without any; None where there is none."""
+    if not may(request, "traces:read"):
+        return None
+    since = text_of(bar.end - ROLLING["90d"])
+    found = ask(request, "traces", {"start_time": since, "project": bar.filters.get("project"), "limit": 1})
+    if not found.ok or not found.data:
+        return None
+    began = datetime.fromisoformat(found.data[0]["start_time"])
+    day = timedelta(hours=12)
+    around = bar.at(began - day, began + day, **dict.fromkeys(bar.filters), project=bar.filters.get("project"))
+    return {"start_time": began, "around": f"?{around}"}
 
 
 def _series(request: HttpRequest, bar: Bar) -> Answer:
@@ -70,16 +87,4 @@ def _chart(
             # Bucket by bucket from the start; one more or less where the periods cut their hours differently.
             values = [*values, *[None] * len(times)][: len(times)]
             lines.append(Series(f"{label}, period before", values, dashed=True))
-    return Chart(title, unit, times, lines, kind, bar.zone, _times("/traces", bar), _times("", bar), bar.interval)
-
-
-def _times(path: str, bar: Bar) -> str:
-    """An address with the places of a start and an end."""
-    query = bar.query(range="custom", start_time=None, end_time=None)
-    return f"{path}?{query}&start_time={{start}}&end_time={{end}}"
-
-
-def _change(now: Any, was: Any) -> Any:
-    """In percent; None where there was nothing."""
-    new, old = number_of(now), number_of(was)
-    return None if new is None or not old else (new - old) / old * 100
+    return Chart(title, unit, times, lines, kind, bar.zone, bar.between("/traces"), bar.between(), bar.interval)

@@ -20,6 +20,7 @@ from apps.console import figures
 from apps.console.asking import Answer
 from apps.console.bar import Bar
 from apps.console.charts import Chart
+from apps.console.people import address_of
 
 register = template.Library()
 
@@ -41,14 +42,15 @@ def change(percent: Any, good: str = "") -> SafeString:
     """
     number = figures.number_of(percent)
     if number is None:
-        title = "nothing to compare with: the period before has none"
+        title = "nothing to compare with: the period before has none, or 0"
         return format_html('<span class="change" title="{}">{}</span>', title, figures.NOTHING)
     way = "up" if number > 0 else "down" if number < 0 else "same"
     arrow = {"up": "▲", "down": "▼", "same": "="}[way]
     tone = "" if not good or way == "same" else " good" if way == good else " bad"
     return format_html(
-        '<span class="change{}" title="against the period before"><span aria-hidden="true">{}</span> {}</span>',
+        '<span class="change{}" title="{} against the period before"><span aria-hidden="true">{}</span> {}</span>',
         tone,
+        figures.exact(number, "pct"),
         arrow,
         figures.shown(number, "pct"),
     )
@@ -96,6 +98,14 @@ def trace_link(context: Context, trace: Mapping[str, Any]) -> str:
     several = len(context.get("projects") or ()) > 1
     path = f"/traces/{quote(str(trace['trace_id']), safe='')}"
     return link(context, path, of=trace.get("project") if several else None)
+
+
+@register.simple_tag(takes_context=True)
+def user_page(context: Context, user_id: str) -> str:
+    """The address of a user's page with this one's range and filters; their traces, for whoever sees no costs."""
+    bar, principal = context.get("bar"), context.get("principal")
+    held = getattr(principal, "permissions", ())
+    return address_of(user_id, bar if isinstance(bar, Bar) else None, "costs:read" in held)
 
 
 @register.simple_tag(takes_context=True)
