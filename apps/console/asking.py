@@ -24,6 +24,7 @@ from django.urls import resolve
 from apps.common import jsontext
 from apps.common.edge.exceptions import answer as refused
 from apps.common.ids import request_id
+from apps.common.rates.limits import refusal, take
 from apps.orgs.door import principal_of
 
 # What a question takes over from the page's request: who asks from where. Conditions and encodings are the page's own.
@@ -131,6 +132,18 @@ def send(
 
 def _query(parameters: Mapping[str, Any] | None) -> str:
     return urlencode({name: value for name, value in (parameters or {}).items() if value not in (None, "")})
+
+
+def charge(request: HttpRequest, bucket: str) -> None:
+    """Take a token of a dear endpoint's bucket, for a change that goes to the service behind it.
+
+    Raises:
+        ApiError: 1500.
+    """
+    wanted = principal_of(request).buckets.get(bucket)
+    verdict = None if wanted is None else take([(wanted, 1)])[0]
+    if verdict is not None and not verdict.allowed:
+        raise refusal(verdict)
 
 
 def _said(request: HttpRequest, method: str, path: str, query: str, body: bytes, *, fresh: bool = False) -> Answer:

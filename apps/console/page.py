@@ -48,6 +48,10 @@ MENU: Final[tuple[tuple[str, tuple[Place, ...]], ...]] = (
         (Place("traces", "/traces", "Traces", "traces:read"),),
     ),
     (
+        "Take away",
+        (Place("exports", "/exports", "Exports", "exports:read", keeps=False),),
+    ),
+    (
         "Run",
         (
             Place("settings", "/settings", "Settings", SIGNED_IN, keeps=False),

@@ -8,17 +8,20 @@ from dataclasses import replace
 from typing import Any, Final
 
 from django.db import DatabaseError
+from django.utils import timezone
 
 from apps.common.errors import ApiError
 from apps.common.reads.snapshot import snapshot
+from apps.exports.asking import spec_of
 from apps.exports.sources import source_of
 from apps.exports.sources.base import Cursor
 from apps.exports.sources.questions import QuestionSource
-from apps.exports.spec import MAX_ROWS, ExportSpec
+from apps.exports.spec import MAX_ROWS, READS, ExportSpec, Kind
 from apps.metrics.finish import TooManyRows
 from apps.metrics.runner import attempt_in
 from apps.metrics.spec import MetricRef, QuerySpec
 from apps.metrics.statement import MAX_GROUPS_FETCHED
+from apps.orgs.access import Principal, require_permission
 
 # Whoever asks for an export waits for its estimate: better none than a late one.
 _LIMIT: Final = b"SET LOCAL statement_timeout = 1500"
@@ -40,6 +43,16 @@ def estimated_rows(spec: ExportSpec) -> int | None:
     except (DatabaseError, ApiError, TooManyRows):
         return None
     return min(found, MAX_ROWS if spec.limit is None else spec.limit)
+
+
+def expected(kind: Kind, body: Any, principal: Principal) -> int | None:
+    """The same for a body that has not been posted yet.
+
+    Raises:
+        ApiError: all that posting it would be refused for, but for the room that the organization has.
+    """
+    require_permission(principal, READS[kind])
+    return estimated_rows(spec_of(kind, body, principal, timezone.now()))
 
 
 def _spans(cursor: Cursor, spec: ExportSpec) -> int:

@@ -22,6 +22,14 @@ GET /overview/users        metrics:read
 GET /users                 metrics:read
 GET /users/{user_id}       costs:read
 GET /choices/{name}        metrics:read
+GET /exports               exports:read
+GET /exports/new           exports:create
+POST /exports/new          exports:create
+GET /exports/{job_id}      exports:read
+GET /exports/{job_id}/cancel exports:read
+POST /exports/{job_id}/cancel exports:cancel
+GET /exports/{job_id}/again exports:read
+POST /exports/{job_id}/again exports:create
 GET /start                 traces:read
 POST /start                keys:manage_own
 GET /start/arrived         traces:read
@@ -63,6 +71,7 @@ EXAMPLES = {
     "number": 2_000_000_000,
     "user_id": "user-1",
 }
+EXAMPLES = {"name": "model", "job_id": "7f1c3f0e-6a52-4c5b-9a55-0d3a8e1b2c4d"}
 
 
 def at(route: Route) -> str:
