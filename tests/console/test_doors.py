@@ -66,12 +66,14 @@ NEEDS = {(method, path): needed for method, path, needed in (line.split() for li
 # What a path's parameters are filled with here: names that exist, or not; the door comes first.
 EXAMPLES = {
     "name": "model",
+    "job_id": "7f1c3f0e-6a52-4c5b-9a55-0d3a8e1b2c4d",
+    "letter_id": "1",
+    "schedule_id": "1",
     "trace_id": "0" * 32,
     "slug": "web",
     "number": 2_000_000_000,
     "user_id": "user-1",
 }
-EXAMPLES = {"name": "model", "job_id": "7f1c3f0e-6a52-4c5b-9a55-0d3a8e1b2c4d"}
 
 
 def at(route: Route) -> str:
