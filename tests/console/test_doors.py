@@ -60,6 +60,20 @@ GET /settings/keys/{number}/rotate        keys:manage_own
 POST /settings/keys/{number}/rotate       keys:manage_own
 GET /settings/keys/{number}/revoke        keys:manage_own
 POST /settings/keys/{number}/revoke       keys:manage_own
+GET /settings/prices                      costs:read
+GET /settings/prices/new                  costs:manage
+POST /settings/prices/new                 costs:manage
+GET /settings/prices/{number}             costs:read
+POST /settings/prices/{number}            costs:manage
+GET /settings/prices/{number}/end         costs:manage
+POST /settings/prices/{number}/end        costs:manage
+GET /settings/prices/reprice              costs:read
+POST /settings/prices/reprice             costs:manage
+GET /settings/prices/reprice/{number}     costs:read
+GET /settings/prices/reprice/{number}/apply costs:manage
+POST /settings/prices/reprice/{number}/apply costs:manage
+GET /settings/prices/reprice/{number}/undo costs:manage
+POST /settings/prices/reprice/{number}/undo costs:manage
 GET /settings/audit                       audit:read
 """
 NEEDS = {(method, path): needed for method, path, needed in (line.split() for line in _NEEDS.strip().splitlines())}

@@ -123,7 +123,10 @@ class Picks(forms.MultipleChoiceField):
 
 
 class ApiForm(forms.Form):
-    """A form over one body of the API. `renamed`: the form's name for each of the API's that is called otherwise."""
+    """A form over one body of the API. `renamed`: the form's name for each of the API's that is called otherwise.
+
+    `field.*` names what lies inside a field of the API.
+    """
 
     renamed: ClassVar[Mapping[str, str]] = {}
 
@@ -153,7 +156,8 @@ class ApiForm(forms.Form):
         for row in rows:
             path = str(row.get("field") or "") if isinstance(row, dict) else ""
             name = re.split(r"[.\[]", path)[0]
-            name = self.renamed.get(path, self.renamed.get(name, name))
+            inner = self.renamed.get(f"{name}.*", name) if path != name else name
+            name = self.renamed.get(path, self.renamed.get(inner, inner))
             message = str(row.get("message")) if isinstance(row, dict) else str(answer.problem.get("message"))
             self.add_error(name if name in self.fields else None, message)
 

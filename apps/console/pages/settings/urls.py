@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from apps.console.pages.settings import audit, keys, members, organization
+from apps.console.pages.settings import audit, keys, members, organization, prices, reprice
 
 urlpatterns: list[URLPattern] = [
     path("settings", organization.settings, name="settings"),
@@ -21,5 +21,13 @@ urlpatterns: list[URLPattern] = [
     path("settings/keys/<int:number>", keys.key, name="settings-key"),
     path("settings/keys/<int:number>/rotate", keys.rotate_key, name="settings-key-rotate"),
     path("settings/keys/<int:number>/revoke", keys.revoke_key, name="settings-key-revoke"),
+    path("settings/prices", prices.prices, name="settings-prices"),
+    path("settings/prices/new", prices.new_price, name="settings-price-new"),
+    path("settings/prices/<int:number>", prices.price, name="settings-price"),
+    path("settings/prices/<int:number>/end", prices.end_price, name="settings-price-end"),
+    path("settings/prices/reprice", reprice.repricings, name="settings-repricings"),
+    path("settings/prices/reprice/<int:number>", reprice.repricing, name="settings-repricing"),
+    path("settings/prices/reprice/<int:number>/apply", reprice.apply_repricing, name="settings-reprice-apply"),
+    path("settings/prices/reprice/<int:number>/undo", reprice.undo_repricing, name="settings-reprice-undo"),
     path("settings/audit", audit.audit, name="settings-audit"),
 ]
