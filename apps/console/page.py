@@ -39,6 +39,7 @@ MENU: Final[tuple[tuple[str, tuple[Place, ...]], ...]] = (
         (
             Place("overview", "/overview", "Overview", "metrics:read"),
             Place("performance", "/performance", "Performance", "metrics:read"),
+            Place("quality", "/quality", "Quality", "metrics:read"),
             Place("models", "/models", "Models", "metrics:read"),
             Place("users", "/users", "Users", "metrics:read"),
         ),

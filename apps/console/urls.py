@@ -12,6 +12,7 @@ from apps.console.pages import (
     models,
     overview,
     performance,
+    quality,
     start,
     trace,
     traces,
@@ -22,6 +23,8 @@ from apps.console.pages.settings import urls as settings
 urlpatterns = [
     path("overview", overview.overview, name="overview"),
     path("performance", performance.performance, name="console-performance"),
+    path("quality", quality.quality, name="console-quality"),
+    path("quality/scores", quality.scores, name="console-scores"),
     path("models", models.models, name="console-models"),
     path("models/compare", compare.compare, name="console-compare"),
     path("choices/<str:name>", choices.choices, name="console-choices"),

@@ -16,6 +16,8 @@ from tests.support.world import World
 _NEEDS = """
 GET /overview              metrics:read
 GET /performance           metrics:read
+GET /quality               metrics:read
+GET /quality/scores        traces:read
 GET /models                metrics:read
 GET /models/compare        metrics:read
 GET /overview/users        metrics:read
