@@ -270,6 +270,7 @@ def end_of(hub: Hub) -> datetime:
 def prepare(hub: Hub, spans: int, days: float, end: datetime) -> None:
     """Load and fold what a kept folder does not have yet."""
     start = end - timedelta(days=days)
+    loaded = missing(hub, "score")
     if missing(hub, "trace"):
         print(f"Loading {spans:,} spans over {days:g} days by COPY, with the texts of a fifth of them")
         load(hub.database_url, project_id=hub.project_id, spans=spans, start=start, days=days)
@@ -283,7 +284,8 @@ def prepare(hub: Hub, spans: int, days: float, end: datetime) -> None:
         while connection.execute("SELECT 1 FROM text_mark UNION ALL SELECT 1 FROM span_mark LIMIT 1").fetchone():
             time.sleep(1)
         print(f"  waited {time.perf_counter() - began:.0f} s more for the index of words")
-        connection.execute("VACUUM ANALYZE")
+        if loaded:
+            connection.execute("VACUUM ANALYZE")
 
 
 def main() -> None:

@@ -231,7 +231,6 @@ def fold_labels(hub: Hub) -> None:
     with psycopg.connect(hub.database_url, autocommit=True) as connection:
         while connection.execute("SELECT FROM text_mark UNION ALL SELECT FROM span_mark LIMIT 1").fetchone():
             time.sleep(1)
-        connection.execute("ANALYZE")
 
 
 def main() -> None:

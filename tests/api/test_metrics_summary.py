@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import time_machine
 
+from apps.metrics import summary
 from apps.metrics.refresh import refresh
+from apps.metrics.runner import Answer, answer_in
+from apps.metrics.spec import QuerySpec
 from apps.traces.writer import write
 from tests.support.cells import clear_cells
 from tests.support.spans import T0, T0_US, span_row
@@ -173,6 +176,34 @@ def test_without_comparison(world: World) -> None:
     body = world.get("/api/v1/metrics/summary", compare_previous_period="false").json()
     assert body["previous_period"] is None
     assert body["changes"] is None
+
+
+@pytest.mark.usefixtures("traffic")
+@pytest.mark.parametrize(
+    ("chosen", "counted"),
+    [
+        ("current_period.total_requests,previous_period.error_rate,quality", set()),
+        ("previous_period.unique_users", {"unique_users"}),
+        ("current_period.unique_sessions,changes", {"unique_sessions"}),
+        ("current_period", {"unique_users", "unique_sessions"}),
+    ],
+)
+def test_ids_that_fields_leaves_out_are_not_counted(
+    world: World, chosen: str, counted: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = world.get("/api/v1/metrics/summary").json()
+    asked: set[str] = set()
+
+    def watched(cursor: Any, spec: QuerySpec) -> Answer:
+        asked.update(ref.metric for ref in spec.metrics)
+        return answer_in(cursor, spec)
+
+    monkeypatch.setattr("apps.metrics.summary.answer_in", watched)
+    body = world.get("/api/v1/metrics/summary", fields=chosen).json()
+    assert asked & set(summary.COUNTED) == counted
+    for path in chosen.split(","):
+        block, _, name = path.partition(".")
+        assert (body[block][name] == whole[block][name]) if name else (body[block] == whole[block])
 
 
 def test_unknown_parameters_are_refused(world: World) -> None:

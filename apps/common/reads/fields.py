@@ -120,6 +120,18 @@ def _plant(root: Node, steps: list[str]) -> None:
     node.whole = True
 
 
+def keeps(chosen: Node | None, *path: str) -> bool:
+    """Whether anything at or below this field will be kept: what will not be, need not be computed."""
+    node = chosen
+    for step in path:
+        if node is None or node.whole:
+            return True
+        node = node.below.get(step)
+        if node is None:
+            return False
+    return True
+
+
 def keep(chosen: Node | None, document: Mapping[str, Any]) -> Mapping[str, Any]:
     """The document with the chosen fields and what always stays, in its own order."""
     if chosen is None:

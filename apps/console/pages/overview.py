@@ -15,13 +15,17 @@ from apps.console.page import page, show
 from apps.console.showing import bar_context
 
 METRICS = "request_count,error_count,total_cost,duration"
+# Not the sessions: to count them takes longer than everything else on the page.
+TILES = ("total_requests", "total_cost_usd", "total_tokens", "error_rate", "p95_duration_ms", "unique_users")
+_PERIODS = [f"{period}_period.{name}" for period in ("current", "previous") for name in TILES]
+SHOWN = ",".join([*_PERIODS, "changes", "top_items.by_cost", "quality.most_common_errors"])
 
 
 @page("metrics:read")
 def overview(request: HttpRequest) -> HttpResponse:
     """Three questions: the summary, the series, and with compare the series of the period before."""
     bar = read_bar(request)
-    summary = ask(request, "metrics/summary", bar.listing())
+    summary = ask(request, "metrics/summary", bar.listing(fields=SHOWN))
     series = _series(request, bar)
     earlier = _series(request, bar.before()) if bar.compare else None
     now, was = (summary.document.get(f"{name}_period", {}) for name in ("current", "previous"))

@@ -23,7 +23,7 @@ from apps.metrics.api.base import MetricsRead, messages_visible, metadata
 from apps.metrics.catalog import CATALOGUE, DIMENSION_NAMES, PERCENTILES, SCORE_NAME, score_metric
 from apps.metrics.runner import answer
 from apps.metrics.spec import MAX_BUCKETS, MAX_GROUPS, MAX_METRICS, MAX_RANGE, MAX_ROWS, QuerySpec
-from apps.metrics.summary import sources, summarize
+from apps.metrics.summary import COUNTED, sources, summarize
 from apps.metrics.versions import version_of
 from apps.orgs.scopes import Scope, principal_of, scope_of, single_values
 from apps.orgs.views import Question
@@ -112,9 +112,11 @@ class SummaryView(MetricsRead):
         scope = scope_of(principal_of(request), source.get("project"))
         spec, compare = parse.summary_from_query(source, scope, datetime.now(UTC))
         messages = messages_visible(request)
+        chosen, periods = fields.requested(request, SUMMARY_NAMES), ("current_period", "previous_period")
+        without = [name for name in COUNTED if not any(fields.keeps(chosen, period, name) for period in periods)]
 
         def compute() -> Mapping[str, Any]:
-            made = summarize(spec, compare, messages=messages)
+            made = summarize(spec, compare, messages=messages, without=without)
             described = {
                 "start_time": spec.start,
                 "end_time": spec.end,
