@@ -36,6 +36,13 @@ def _patience() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> None:
+    from tests.support import emptying  # after Django's settings
+
+    emptying.install()
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     global _servers
     if _servers is not None:

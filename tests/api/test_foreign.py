@@ -25,7 +25,8 @@ from tests.support.marked import Marked, mark, mark_zenith, send_spans
 from tests.support.surface import Route, api_routes
 from tests.support.table import PUBLIC
 
-pytestmark = pytest.mark.django_db
+# One worker runs them all: what they begin with asks every route.
+pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("foreign")]
 _generator: Any = SchemaGenerator
 OPERATIONS: dict[str, Any] = _generator().get_schema(request=None, public=True)["paths"]
 READS = [route for route in api_routes() if route.needs("GET") is not None]

@@ -27,7 +27,8 @@ from tests.support.callers import MAKERS, Caller, Stage, fill
 from tests.support.surface import Route, api_routes
 from tests.support.table import INSTALLATION, PUBLIC
 
-pytestmark = pytest.mark.django_db
+# One worker runs them all: what they begin with asks every route.
+pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("query-counts")]
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "query_counts.json"
 READS = [route for route in api_routes() if route.needs("GET") is not None]
 CALLERS = {"key": "admin key", "token": "admin user", "session": "admin session"}
