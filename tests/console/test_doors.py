@@ -76,6 +76,14 @@ GET /settings/prices/reprice/{number}/apply costs:manage
 POST /settings/prices/reprice/{number}/apply costs:manage
 GET /settings/prices/reprice/{number}/undo costs:manage
 POST /settings/prices/reprice/{number}/undo costs:manage
+GET /settings/budgets                     costs:read
+GET /settings/budgets/new                 costs:manage
+POST /settings/budgets/new                costs:manage
+GET /settings/budgets/{number}            costs:read
+POST /settings/budgets/{number}           costs:manage
+GET /settings/budgets/{number}/state      costs:read
+GET /settings/budgets/{number}/delete     costs:manage
+POST /settings/budgets/{number}/delete    costs:manage
 GET /settings/audit                       audit:read
 """
 NEEDS = {(method, path): needed for method, path, needed in (line.split() for line in _NEEDS.strip().splitlines())}

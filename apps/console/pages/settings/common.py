@@ -23,6 +23,7 @@ TABS: Final = (
     Place("members", "/settings/members", "Members", "members:manage"),
     Place("keys", "/settings/keys", "API keys", "keys:manage_own"),
     Place("prices", "/settings/prices", "Prices", "costs:read"),
+    Place("budgets", "/settings/budgets", "Budgets", "costs:read"),
     Place("audit", "/settings/audit", "Audit log", "audit:read"),
 )
 ONCE: Final = "once"  # the form's field, and what the session remembers of it

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from apps.console.pages.settings import audit, keys, members, organization, prices, reprice
+from apps.console.pages.settings import audit, budgets, keys, members, organization, prices, reprice
 
 urlpatterns: list[URLPattern] = [
     path("settings", organization.settings, name="settings"),
@@ -29,5 +29,10 @@ urlpatterns: list[URLPattern] = [
     path("settings/prices/reprice/<int:number>", reprice.repricing, name="settings-repricing"),
     path("settings/prices/reprice/<int:number>/apply", reprice.apply_repricing, name="settings-reprice-apply"),
     path("settings/prices/reprice/<int:number>/undo", reprice.undo_repricing, name="settings-reprice-undo"),
+    path("settings/budgets", budgets.budgets, name="settings-budgets"),
+    path("settings/budgets/new", budgets.new_budget, name="settings-budget-new"),
+    path("settings/budgets/<int:number>", budgets.budget, name="settings-budget"),
+    path("settings/budgets/<int:number>/state", budgets.budget_state, name="settings-budget-state"),
+    path("settings/budgets/<int:number>/delete", budgets.delete_budget, name="settings-budget-delete"),
     path("settings/audit", audit.audit, name="settings-audit"),
 ]
