@@ -160,7 +160,7 @@ def revoke_key(request: HttpRequest, number: int) -> HttpResponse:
             return redirect(LIST)
         refused = answer
     sentences = [
-        f"Programs that use {row['prefix']} are refused within ten seconds, and spans that they send are lost to them.",
+        f"Programs that use {row['prefix']} are refused within ten seconds, and so are the spans that they send.",
         "This cannot be undone. To change the text without a gap, rotate the key instead.",
     ]
     context = {"title": f"Revoke “{row['name']}”?", "sentences": sentences, "button": "Revoke the key"}
