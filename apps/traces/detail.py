@@ -66,7 +66,8 @@ FROM (
     ) OVER (ORDER BY s.start_time, s.span_id) AS running
     FROM (
         SELECT s.span_id, s.start_time, s.error_message FROM span s
-        WHERE {_OF_TRACE} ORDER BY s.start_time, s.span_id LIMIT %(most)s
+        WHERE {_OF_TRACE} AND (%(only)s::text IS NULL OR s.span_id = %(only)s)
+        ORDER BY s.start_time, s.span_id LIMIT %(most)s
     ) s
     LEFT JOIN span_content c ON c.trace_id = %(trace)s AND c.project_id = %(project)s
         AND c.span_id = s.span_id AND c.start_time = s.start_time
@@ -76,6 +77,17 @@ JOIN span s ON {_OF_TRACE} AND s.span_id = n.span_id AND s.start_time = n.start_
 LEFT JOIN span_content c ON c.trace_id = %(trace)s AND c.project_id = %(project)s
     AND c.span_id = n.span_id AND c.start_time = n.start_time
     AND c.start_time >= %(first)s AND c.start_time <= %(last)s
+"""
+# What failed says why, where nobody asked for the rest.
+_MESSAGES = f"""
+SELECT n.span_id, n.start_time, n.running <= %(budget)s, CASE WHEN n.running <= %(budget)s THEN n.error_message END,
+    NULL, NULL, NULL, NULL
+FROM (
+    SELECT s.span_id, s.start_time, s.error_message,
+        sum(octet_length(s.error_message)) OVER (ORDER BY s.start_time, s.span_id) AS running
+    FROM span s WHERE {_OF_TRACE} AND s.error_message IS NOT NULL
+    ORDER BY s.start_time, s.span_id LIMIT %(most)s
+) n
 """
 
 
@@ -90,15 +102,20 @@ class Stored:
     end_us: int
 
 
-def read_detail(projects: Mapping[str, int], trace_id: str, *, content: bool) -> dict[str, Any]:
+def read_detail(
+    projects: Mapping[str, int], trace_id: str, *, content: bool, brief: bool = False, span_id: str | None = None
+) -> dict[str, Any]:
     """A trace, as one state of the database has it.
 
     Args:
         projects: those that are looked at, by slug.
         content: the caller may see texts and attributes; otherwise they are null.
+        brief: of these only messages of errors and comments of scores are wanted.
+        span_id: only this one of the spans is in the answer; totals and critical path are the trace's all the same.
 
     Raises:
-        ApiError: 1301 for an unknown trace; 1201 for one that several of the projects have.
+        ApiError: 1301 for an unknown trace; 1300 for an unknown span; 1201 for a trace that several of the projects
+            have.
     """
     slugs = {number: slug for slug, number in projects.items()}
     with snapshot() as cursor:
@@ -110,9 +127,11 @@ def read_detail(projects: Mapping[str, int], trace_id: str, *, content: bool) ->
             "last": last,
         }
         spans = _spans(cursor, asked)
-        texts = _contents(cursor, asked) if content else {}
+        if span_id is not None and all(span.span_id != span_id for span in spans):
+            raise ApiError(1300, "The trace has no such span.", field="span_id", details={"span_id": span_id[:64]})
+        texts = _contents(cursor, _MESSAGES if brief else _CONTENTS, asked, span_id) if content else {}
         judged = scores.scores_of(cursor, asked["project"], [trace_id]).get(trace_id, [])
-    return _document(row, spans, texts, judged, slugs, content=content)
+    return _document(row, spans, texts, judged, slugs, content=content, only=span_id)
 
 
 def find(cursor: Any, projects: Mapping[str, int], trace_id: str) -> tuple[Sequence[Any], datetime]:
@@ -152,9 +171,11 @@ def _spans(cursor: Any, asked: Mapping[str, Any]) -> list[Stored]:
     return made
 
 
-def _contents(cursor: Any, asked: Mapping[str, Any]) -> dict[tuple[str, datetime], tuple[Any, ...]]:
+def _contents(
+    cursor: Any, sql: str, asked: Mapping[str, Any], only: str | None
+) -> dict[tuple[str, datetime], tuple[Any, ...]]:
     """(whether it is in the answer, the columns of CONTENT) by span id and start."""
-    cursor.execute(_CONTENTS, {**asked, "most": MAX_SPANS, "budget": MAX_CONTENT})
+    cursor.execute(sql, {**asked, "most": MAX_SPANS, "budget": MAX_CONTENT, "only": only})
     return {(row[0], row[1]): row[2:] for row in cursor.fetchall()}
 
 
@@ -166,6 +187,7 @@ def _document(
     slugs: Mapping[int, str],
     *,
     content: bool,
+    only: str | None,
 ) -> dict[str, Any]:
     summary = shown(row, slugs)
     tree = tree_of(spans)
@@ -178,7 +200,11 @@ def _document(
         **{name: value for name, value in summary.items() if name not in sums},
         "root_span_id": value_of(row, "root_span_id"),
         "totals": {name: summary[name] for name in sums},
-        "spans": [_shown(spans, tree, index, critical, texts) for index in tree.order],
+        "spans": [
+            _shown(spans, tree, index, critical, texts)
+            for index in tree.order
+            if only is None or spans[index].span_id == only
+        ],
         "spans_truncated": summary["span_count"] > len(spans),
         "content_visible": content,
         "content_truncated": any(not kept for kept, *_ in texts.values()),

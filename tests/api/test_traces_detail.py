@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+from unittest.mock import ANY
 
 import pytest
 import time_machine
@@ -104,6 +105,23 @@ def test_texts_are_for_those_who_may_read_content(world: World) -> None:
     assert "secret" not in str(body)
     assert body["scores"][0]["value"] == 0.5
     assert _get(world).json()["scores"][0]["comment"] == "secret"
+
+
+def test_texts_can_be_left_away_and_one_span_be_asked_for(world: World) -> None:
+    _tell(world)
+    whole, brief = _get(world).json(), _get(world, content="false").json()
+    absent = {"input": None, "output": None, "attributes": None, "events": None}
+    assert brief["spans"] == [{**span, **absent} for span in whole["spans"]]
+    assert brief["spans"][1]["error_message"] == "no"
+    assert [brief[name] for name in ("totals", "critical_path", "content_visible")] == [
+        whole[name] for name in ("totals", "critical_path", "content_visible")
+    ]
+    for span in whole["spans"]:
+        assert _get(world, span_id=span["span_id"]).json() == {**whole, "spans": [span], "meta": ANY}
+    refused = _get(world, span_id="nobody")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (404, 1300)
+    _, viewer = world.new_key()
+    assert _get(world, content="false", key=viewer).json()["spans"][1]["error_message"] is None
 
 
 def test_a_trace_of_several_projects_has_to_be_named_with_its_project(world: World) -> None:

@@ -116,7 +116,12 @@ DETAIL: dict[str, Any] = {
     f"Of a longer trace the first {detail.MAX_SPANS} spans are given, and `spans_truncated` says so; totals are those "
     "of the whole trace.",
     "tags": TAGS,
-    "parameters": [query("project", "Where several projects have the trace: the slug of one"), fields.PARAMETER],
+    "parameters": [
+        query("project", "Where several projects have the trace: the slug of one"),
+        query("content", "false: without inputs, outputs, attributes and events", type=OpenApiTypes.BOOL, default=True),
+        query("span_id", "Only this one of the spans; all else is said of the whole trace"),
+        fields.PARAMETER,
+    ],
     "responses": {
         200: OpenApiResponse(
             obj(

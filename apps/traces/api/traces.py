@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from apps.common.ids import request_id
 from apps.common.parameters import check_parameters, plain_text
 from apps.common.reads import fields, paging
-from apps.common.reads.reading import bad, choice
+from apps.common.reads.reading import bad, choice, flag
 from apps.common.reads.schemas import names
 from apps.orgs.audit import actor_of
 from apps.orgs.door import require
@@ -27,7 +27,7 @@ from apps.traces.search.listed import leaf_of, read_matching
 from apps.traces.versions import ALWAYS, counted, since
 
 LIST_PARAMETERS = (*filters.NAMES, "search", "sort_by", "sort_order", *paging.NAMES, fields.NAME)
-DETAIL_PARAMETERS = ("project", fields.NAME)
+DETAIL_PARAMETERS = ("project", "content", "span_id", fields.NAME)
 CONTENT = "traces:content"
 _NAMES = names(openapi.LIST)
 _DETAIL_NAMES = names(openapi.DETAIL)
@@ -104,12 +104,13 @@ class TraceView(ReadView):
 
     def question(self, request: Request, **arguments: Any) -> Question:
         check_parameters(request, DETAIL_PARAMETERS)
-        principal = principal_of(request)
-        projects = scope_of(principal, single_values(request).get("project")).projects
-        trace_id, content = str(arguments["trace_id"]), CONTENT in principal.permissions
+        principal, source = principal_of(request), single_values(request)
+        projects = scope_of(principal, source.get("project")).projects
+        trace_id, span_id = str(arguments["trace_id"]), source.get("span_id")
+        content, brief = CONTENT in principal.permissions, not flag(source.get("content", "true"), "content")
         return Question(
-            (trace_id, sorted(projects.items()), content),
-            lambda: read_detail(projects, trace_id, content=content),
+            (trace_id, sorted(projects.items()), content, brief, span_id),
+            lambda: read_detail(projects, trace_id, content=content, brief=brief, span_id=span_id),
             _DETAIL_NAMES,
             lambda: counted(list(projects.values()), [ALWAYS]),
         )
