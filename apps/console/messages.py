@@ -84,7 +84,10 @@ def read(text: str) -> Reading:
     room, found = _Room(), _parsed(text)
     if found is None or isinstance(found, str):
         return Reading([Message("", [room.piece("text", text if found is None else found)])], len(text))
-    listed = _listed(found)
+    try:
+        listed = _listed(found)
+    except RecursionError:
+        listed = []
     if not listed:
         return Reading([Message("", [room.piece("json", pretty(found))])], len(text))
     messages = [_message(one, room) for one in listed[:MOST_MESSAGES]]
@@ -137,7 +140,7 @@ def _is_message(one: Any) -> bool:
 
 
 def _is_block(one: Any) -> bool:
-    return isinstance(one, Mapping) and one.get("type") in _TEXTS | _CALLS | _RESULTS | _THOUGHTS
+    return isinstance(one, Mapping) and _word(one.get("type")) in _TEXTS | _CALLS | _RESULTS | _THOUGHTS
 
 
 def _message(one: Document, room: _Room) -> Message:
@@ -182,7 +185,7 @@ def _block(block: Any) -> Said:
         return _plain(block)
     if not isinstance(block, Mapping):
         return "json", pretty(block), {}
-    kind = block.get("type")
+    kind = _word(block.get("type"))
     if kind in _CALLS or "functionCall" in block or "function_call" in block:
         return _call(block.get("functionCall") or block.get("function_call") or block)
     if kind in _RESULTS or "functionResponse" in block or "function_response" in block:
@@ -190,10 +193,10 @@ def _block(block: Any) -> Said:
     if kind in _THOUGHTS:
         return "thought", _text(_first(block, "thinking", "content", "text", "data")), {}
     text = _first(block, "text", "content")
-    if isinstance(text, str) and (kind in _TEXTS or kind is None):
+    if isinstance(text, str) and (kind in _TEXTS or not kind):
         return ("thought" if block.get("thought") is True else "text"), text, {}
-    if kind is not None and (media := _media(block)) is not None:
-        return "media", media, {"name": str(kind)}
+    if kind and (media := _media(block)) is not None:
+        return "media", media, {"name": kind}
     return "json", pretty(block), {}
 
 

@@ -37,6 +37,8 @@ urlpatterns = [
     path("start/arrived", start.arrived, name="start-arrived"),
     path("traces", traces.traces, name="console-traces"),
     path("traces/<str:trace_id>", trace.trace, name="console-trace"),
+    path("traces/<str:trace_id>/delete", trace.delete, name="console-trace-delete"),
+    path("traces/<str:trace_id>/text", trace.text, name="console-trace-text"),
     *settings.urlpatterns,
     path("overview/users", users.dearest, name="overview-users"),
     path("users", users.users, name="users-page"),

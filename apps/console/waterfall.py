@@ -238,6 +238,11 @@ def _parts(values: Sequence[tuple[Span, str, Any]], whole: Any) -> list[Part]:
     return shown
 
 
+def kinds_of(document: Mapping[str, Any]) -> list[str]:
+    """The kinds of spans, for the legend."""
+    return sorted({str(span["kind"] or "other") for span in document["spans"]})
+
+
 def errors_of(document: Mapping[str, Any]) -> list[Span]:
     """The spans that failed, the deepest first: an error is told upwards, and begins below."""
     failed = [span for span in document["spans"] if span["status"] == "error"]

@@ -37,6 +37,10 @@ POST /start                keys:manage_own
 GET /start/arrived         traces:read
 GET /traces                traces:read
 GET /traces/{trace_id}     traces:read
+POST /traces/{trace_id}    scores:write
+GET /traces/{trace_id}/delete data:delete
+POST /traces/{trace_id}/delete data:delete
+GET /traces/{trace_id}/text traces:content
 GET /settings                             signed_in
 GET /settings/organization                signed_in
 POST /settings/organization               org:manage
