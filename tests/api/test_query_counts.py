@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from time import monotonic
 from typing import Any
 from unittest import mock
 from urllib.parse import urlencode
@@ -20,10 +17,10 @@ from urllib.parse import urlencode
 import pytest
 from django.db import connection, transaction
 
-from apps.common.observe import statements
 from apps.orgs.services import api_key_create
 from apps.traces.tiers import detect
 from tests.support.callers import MAKERS, Caller, Stage, fill
+from tests.support.counted import STANDING, counted
 from tests.support.surface import Route, api_routes
 from tests.support.table import INSTALLATION, PUBLIC
 
@@ -45,22 +42,6 @@ QUERIES = {
         "end_time": _END.isoformat(),
     },
 }
-STANDING = monotonic()
-_BOOKKEEPING = ("SAVEPOINT", "RELEASE", "ROLLBACK")
-
-
-@contextmanager
-def counted() -> Iterator[list[str]]:
-    """The statements of the block, Django's and bare ones."""
-    seen: list[str] = []
-
-    def note(statement: Any, seconds: float) -> None:
-        text = statements.shown(statements._text(statement))
-        if not text.startswith(_BOOKKEEPING):
-            seen.append(text)
-
-    with mock.patch.object(statements, "_done", note):
-        yield seen
 
 
 def callers_of(stage: Stage, route: Route) -> dict[str, Caller]:
