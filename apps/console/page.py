@@ -38,6 +38,7 @@ MENU: Final[tuple[tuple[str, tuple[Place, ...]], ...]] = (
         "Look",
         (
             Place("overview", "/overview", "Overview", "metrics:read"),
+            Place("costs", "/costs", "Costs", "costs:read"),
             Place("performance", "/performance", "Performance", "metrics:read"),
             Place("quality", "/quality", "Quality", "metrics:read"),
             Place("models", "/models", "Models", "metrics:read"),

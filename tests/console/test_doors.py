@@ -21,6 +21,14 @@ GET /quality/scores        traces:read
 GET /models                metrics:read
 GET /models/compare        metrics:read
 GET /overview/users        metrics:read
+GET /costs                 costs:read
+GET /costs/by              costs:read
+GET /costs/change          costs:read
+GET /costs/forecast        costs:read
+GET /costs/unpriced        costs:read
+GET /costs/budgets         costs:read
+GET /costs/budgets/more    costs:read
+GET /overview/budgets      metrics:read
 GET /users                 metrics:read
 GET /users/{user_id}       costs:read
 GET /choices/{name}        metrics:read

@@ -28,7 +28,8 @@ def _query(url: str) -> dict[str, str]:
 
 def test_asks_the_engine_three_times_at_most(story: World, ada: Any) -> None:
     for address in ("/overview", "/overview?compare=1"):
-        assert len(ada.get(address).wsgi_request.hub_asked) <= 3
+        asked = [one.path.split("/")[3] for one in ada.get(address).wsgi_request.hub_asked]
+        assert asked.count("metrics") == len(asked) - asked.count("budgets") <= 3
 
 
 def test_an_empty_hub_leads_to_the_first_span(world: World, ada: Any) -> None:
@@ -64,3 +65,13 @@ def test_what_breaks_leaves_the_rest_of_the_page(story: World, ada: Any, monkeyp
     assert "This part could not be answered" in text
     assert "a secret of ours" not in text
     assert not page.context["cost_chart"].empty
+
+
+def test_a_range_without_requests_names_the_newest_trace(story: World, ada: Any) -> None:
+    begin, end = "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"
+    page = ada.get("/overview", {"start_time": begin, "end_time": end})
+    newest = story.get("/api/v1/traces", limit=1).json()["data"][0]
+    assert page.context["newest"]["start_time"].isoformat()[:19] == newest["start_time"][:19]
+    assert b"Send the first span" not in page.content
+    around = ada.get("/overview" + page.context["newest"]["around"])
+    assert around.context["summary"].document["current_period"]["total_requests"] > 0

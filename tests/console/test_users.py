@@ -149,7 +149,7 @@ def test_a_user_s_page_says_what_the_api_says(story: World, ada: Any) -> None:
     assert sum(models.values()) == mine
     traces = story.get("/api/v1/traces", user_id="user-1", sort_by="total_cost_usd", limit=10).json()["data"]
     assert [row["trace_id"] for row in page.context["traces"].data] == [row["trace_id"] for row in traces]
-    assert f'href="/traces/{traces[0]["trace_id"]}"' in page.content.decode()
+    assert f'href="/traces/{traces[0]["trace_id"]}?' in page.content.decode()
 
 
 def test_who_is_not_there_is_told_without_a_figure(world: World, ada: Any) -> None:

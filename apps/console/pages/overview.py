@@ -35,6 +35,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         "here": "overview",
         "summary": summary,
         "series": series,
+        "sees_costs": may(request, "costs:read") and any_budget(request),
         "silent": silent,
         "newest": _newest(request, bar) if silent else None,
         "p95_change": change_of(now.get("p95_duration_ms"), was.get("p95_duration_ms")),
@@ -48,6 +49,11 @@ def overview(request: HttpRequest) -> HttpResponse:
         "duration_chart": _chart(bar, "Duration", "ms", series, earlier, {"duration_p95": "p95", "duration": "Mean"}),
     }
     return show(request, "console/overview.html", {**bar_context(request, bar, compares=True), **context})
+
+
+def any_budget(request: HttpRequest) -> bool:
+    """Whether there is a budget at all, so that the page keeps room for some, or none."""
+    return bool(ask(request, "budgets", {"limit": 1, "fields": "id"}).data)
 
 
 def _newest(request: HttpRequest, bar: Bar) -> dict[str, Any] | None:

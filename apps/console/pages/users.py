@@ -13,7 +13,8 @@ from django.shortcuts import redirect
 from apps.console.asking import Answer, ask, may
 from apps.console.bar import Bar, read_bar
 from apps.console.changes import change_of, effects_of
-from apps.console.charts import Chart, Series, column, grouped, moments
+from apps.console.charts import Chart, Series, column, moments
+from apps.console.costing import cost_chart, interval_of, missing
 from apps.console.page import page, part, show
 from apps.console.people import address_of
 from apps.console.showing import bar_context
@@ -81,11 +82,6 @@ def _by_cost(request: HttpRequest, bar: Bar) -> Answer:
 def named(row: Mapping[str, Any]) -> dict[str, Any]:
     """A group of the costs by user as the list of users has it."""
     return {**row, "user_id": row["value"]}
-
-
-def missing(permission: str, why: str) -> Answer:
-    """What the API would say, without a line in the audit log for a page that asks what it need not."""
-    return Answer("", 403, {"error": {"code": 1100, "message": f"{why} It needs the permission {permission}."}})
 
 
 def _compared(request: HttpRequest, bar: Bar, rows: Sequence[Mapping[str, Any]], by_cost: bool) -> list[dict[str, Any]]:
@@ -162,7 +158,7 @@ def user(request: HttpRequest, user_id: str) -> HttpResponse:
         return show(request, "console/user_comma.html", context)
     only = {"user_id": user_id}
     changed = ask(request, "costs/change", bar.question(**only, limit=20))
-    series = ask(request, "costs", bar.question(**only, interval=_costs_interval(bar), group_by="model", fill="zero"))
+    series = ask(request, "costs", bar.question(**only, interval=interval_of(bar), group_by="model", fill="zero"))
     now = changed.document.get("current_period", {})
     was = changed.document.get("previous_period", {})
     each, each_before = (_each(period) for period in (now, was))
@@ -195,27 +191,6 @@ def _each(period: Mapping[str, Any]) -> Any:
     """Cost by the requests that have one; None where none has."""
     cost, priced = period.get("total_cost_usd"), period.get("priced_requests")
     return cost / priced if cost is not None and priced else None
-
-
-def _costs_interval(bar: Bar) -> str:
-    return bar.interval if bar.interval in ("1hour", "6hour", "1day", "1week") else "1hour"
-
-
-def cost_chart(bar: Bar, series: Answer, group: str, **filters: Any) -> Chart:
-    """Costs over time, stacked by a dimension."""
-    rows = series.data if series.ok else []
-    times = moments(rows)
-    return Chart(
-        "Cost",
-        "usd",
-        times,
-        grouped(rows, times, group, "total_cost_usd"),
-        "stacked",
-        bar.zone,
-        bar.between("/traces", **filters),
-        bar.between(),
-        _costs_interval(bar),
-    )
 
 
 def _models(changed: Answer) -> list[dict[str, Any]]:
