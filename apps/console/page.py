@@ -132,6 +132,15 @@ def frame(request: HttpRequest) -> dict[str, Any]:
     }
 
 
+def around_account(request: HttpRequest) -> Mapping[str, Any] | None:
+    """The frame for the pages of the account; None for who looks at no organization."""
+    try:
+        principal = principal_of(request)
+    except ApiError:  # of an organization that is gone, for one
+        return None
+    return {"layout": "console/frame.html", **frame(request)} if principal.organization_id else None
+
+
 def show(request: HttpRequest, template: str, context: Mapping[str, Any], status: int = 200) -> HttpResponse:
     """A page within the frame. `here` names its entry of the menu; `bar` draws the bar."""
     return render(request, template, {**frame(request), **context}, status=status)

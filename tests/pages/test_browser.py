@@ -106,6 +106,7 @@ def member(ada: Window) -> None:
         ada.open(path)
     swagger(ada)
     ada.open("/account")
+    page.click("summary >> text=ada")
     page.click("text=Sign out")
     page.wait_for_url("**/login")
 

@@ -11,7 +11,7 @@ from apps.common.http import methods
 from apps.orgs.access import ACCOUNT
 from apps.orgs.door import requires
 from apps.orgs.models import Membership, User
-from apps.orgs.pages.common import signed_in, user_of
+from apps.orgs.pages.common import layout_of, signed_in, user_of
 
 
 def memberships_of(user: User) -> list[Membership]:
@@ -36,7 +36,7 @@ def account(request: HttpRequest) -> HttpResponse:
     """The page of one's own account."""
     memberships = memberships_of(user_of(request))
     context = {"memberships": memberships, "current": current_slug(request, memberships)}
-    return render(request, "pages/account.html", context)
+    return render(request, "pages/account.html", {**layout_of(request), **context})
 
 
 @requires(POST=ACCOUNT)

@@ -23,6 +23,25 @@ from apps.orgs.models import User
 from apps.orgs.tiers import sign_in_bucket
 
 View = Callable[..., HttpResponse]
+# What draws the frame around the pages of the account for people who look at an organization: an app above this one,
+# which registers itself. None where it has none for them.
+Frame = Callable[[HttpRequest], Mapping[str, Any] | None]
+_frames: list[Frame] = []
+
+
+def add_frame(frame: Frame) -> None:
+    """Draw a frame around the pages of the account; called from an app's `AppConfig.ready`."""
+    if frame not in _frames:
+        _frames.append(frame)
+
+
+def layout_of(request: HttpRequest) -> dict[str, Any]:
+    """The template that a page of the account extends, as `layout`, and what that needs."""
+    for frame in _frames:
+        found = frame(request)
+        if found is not None:
+            return dict(found)
+    return {"layout": "base.html"}
 
 
 def signed_in(view: View) -> View:

@@ -14,7 +14,7 @@ from apps.orgs import audit
 from apps.orgs.access import ACCOUNT
 from apps.orgs.door import requires
 from apps.orgs.models import User
-from apps.orgs.pages.common import add_refusal, form_page, out_of_tries, signed_in, user_of
+from apps.orgs.pages.common import add_refusal, form_page, layout_of, out_of_tries, signed_in, user_of
 from apps.orgs.pages.forms import PasswordForm
 from apps.orgs.services import user_password
 
@@ -28,13 +28,13 @@ _TEMPLATE = "pages/password.html"
 def change_password(request: HttpRequest) -> HttpResponse:
     """The page; afterwards every other session of the person and every token has ended."""
     if request.method != "POST":
-        return form_page(request, _TEMPLATE, PasswordForm())
+        return form_page(request, _TEMPLATE, PasswordForm(), **layout_of(request))
     form = PasswordForm(request.POST)
     if out_of_tries(request, form):
-        return form_page(request, _TEMPLATE, form, 429)
+        return form_page(request, _TEMPLATE, form, 429, **layout_of(request))
     user = user_of(request)
     if not _changed(request, user, form):
-        return form_page(request, _TEMPLATE, form)
+        return form_page(request, _TEMPLATE, form, **layout_of(request))
     user.refresh_from_db()
     update_session_auth_hash(request, user)  # this session goes on, under a new key
     messages.success(request, "Your password is changed. Wherever else you were signed in, you no longer are.")

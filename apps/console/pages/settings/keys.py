@@ -106,7 +106,8 @@ def new_key(request: HttpRequest) -> HttpResponse:
             return _shown(request, answer.document, f"The key “{answer.document['name']}”")
         form.refuse(answer)
     context = {"title": "New API key", "form": form, "button": "Make the key", "back": LIST, "mark": once()}
-    return settings_page(request, "keys", "one_form.html", context, form.status)
+    roles = [(role.label, sorted(PERMISSIONS[role])) for role in Role]
+    return settings_page(request, "keys", "one_form.html", {**context, "roles": roles}, form.status)
 
 
 def _shown(request: HttpRequest, key: Any, title: str, **more: Any) -> HttpResponse:

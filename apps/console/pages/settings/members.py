@@ -29,6 +29,7 @@ from apps.orgs.models import Role
 NEEDS: Final = "members:manage"
 LIST: Final = "/settings/members"
 OPEN_FIRST: Final = {"open": 0, "expired": 1, "accepted": 2, "revoked": 3}
+ROLES: Final = [(role.label, sorted(PERMISSIONS[role])) for role in Role]
 AGAIN: Final = (
     "Send it to the person yourself: the hub sends no e-mail. If you reload this page, the browser offers to send the "
     "form again. That makes no second invitation, and the link is not shown again."
@@ -88,7 +89,7 @@ def member(request: HttpRequest, number: int) -> HttpResponse:
             return redirect(LIST)
         form.refuse(answer)
     context = {"title": row["name"] or row["email"], "row": row, "form": form, "back": LIST}
-    return settings_page(request, "members", "member.html", context, form.status)
+    return settings_page(request, "members", "member.html", {**context, "roles": ROLES}, form.status)
 
 
 @page(NEEDS, POST=NEEDS)
@@ -129,7 +130,7 @@ def invite(request: HttpRequest) -> HttpResponse:
             return shown_once(request, "members", **context, row=row, again=AGAIN, back=LIST)
         form.refuse(answer)
     context = {"title": "Invite a person", "form": form, "button": "Make the link", "back": LIST, "mark": once()}
-    return settings_page(request, "members", "one_form.html", context, form.status)
+    return settings_page(request, "members", "one_form.html", {**context, "roles": ROLES}, form.status)
 
 
 @page(NEEDS, POST=NEEDS)
