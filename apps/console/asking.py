@@ -15,7 +15,7 @@ from decimal import Decimal
 from functools import cached_property
 from io import BytesIO
 from typing import Any, Final, cast
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpRequest, HttpResponse
@@ -160,7 +160,7 @@ def _said(request: HttpRequest, method: str, path: str, query: str, body: bytes,
         response = response.render() if hasattr(response, "render") else response
     except Exception as error:  # noqa: BLE001 - as for any view: one panel fails, told and logged, and the page stands
         response = refused(error, question)
-    found = Answer(f"{path}?{query}" if query else path, response.status_code, _document(response))
+    found = Answer(f"{quote(path)}?{query}" if query else quote(path), response.status_code, _document(response))
     asked_by(request).append(Asked(method, path, found.status, time.perf_counter() - begun))
     return found
 
@@ -169,7 +169,7 @@ def _question(request: HttpRequest, method: str, path: str, query: str, body: by
     environ: dict[str, Any] = {name: request.META[name] for name in _KEPT if name in request.META}
     environ |= {
         "REQUEST_METHOD": method,
-        "PATH_INFO": path,
+        "PATH_INFO": path.encode().decode("iso-8859-1"),  # as WSGI has it
         "SCRIPT_NAME": "",
         "QUERY_STRING": query,
         "CONTENT_LENGTH": str(len(body)),

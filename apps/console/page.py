@@ -47,7 +47,10 @@ MENU: Final[tuple[tuple[str, tuple[Place, ...]], ...]] = (
     ),
     (
         "Inspect",
-        (Place("traces", "/traces", "Traces", "traces:read"),),
+        (
+            Place("traces", "/traces", "Traces", "traces:read"),
+            Place("conversations", "/conversations", "Conversations", "traces:read"),
+        ),
     ),
     (
         "Take away",

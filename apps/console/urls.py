@@ -7,6 +7,7 @@ from django.urls import path
 from apps.console.pages import (
     choices,
     compare,
+    conversations,
     costs,
     export_new,
     exports,
@@ -27,6 +28,9 @@ urlpatterns = [
     path("performance", performance.performance, name="console-performance"),
     path("quality", quality.quality, name="console-quality"),
     path("quality/scores", quality.scores, name="console-scores"),
+    path("conversations", conversations.conversations, name="console-conversations"),
+    path("conversations/<path:session_id>", conversations.conversation, name="console-conversation"),
+    path("conversation-turns/<str:trace_id>", conversations.turn, name="console-turn"),
     path("models", models.models, name="console-models"),
     path("models/compare", compare.compare, name="console-compare"),
     path("choices/<str:name>", choices.choices, name="console-choices"),

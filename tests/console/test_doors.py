@@ -19,6 +19,9 @@ GET /performance           metrics:read
 GET /quality               metrics:read
 GET /quality/scores        traces:read
 GET /models                metrics:read
+GET /conversations         traces:read
+GET /conversations/{session_id} traces:read
+GET /conversation-turns/{trace_id} traces:read
 GET /models/compare        metrics:read
 GET /overview/users        metrics:read
 GET /costs                 costs:read
@@ -106,6 +109,7 @@ EXAMPLES = {
     "letter_id": "1",
     "schedule_id": "1",
     "trace_id": "0" * 32,
+    "session_id": "session-1",
     "slug": "web",
     "number": 2_000_000_000,
     "user_id": "user-1",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
-from urllib.parse import quote
 
 from django.http import HttpRequest, HttpResponse
 
@@ -113,7 +112,7 @@ def scores(request: HttpRequest) -> HttpResponse:
         "title": "Scores",
         "here": "quality",
         "answer": answer,
-        "rows": [_judged(row) for row in answer.data] if answer.ok else [],
+        "rows": answer.data if answer.ok else [],
         "ignored": ignored,
         "next": replace(shown, range=CUSTOM).query(cursor=next_cursor) if next_cursor else None,
         "first": shown.query() if "cursor" in bar.own else None,
@@ -125,13 +124,3 @@ def scores(request: HttpRequest) -> HttpResponse:
     return show(
         request, "console/quality/scores.html", {**bar_context(request, shown, further=SCORES, drawn=SCORES), **context}
     )
-
-
-def _judged(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A score with the addresses of what it judges."""
-    trace, session = row.get("trace_id"), row.get("session_id")
-    return {
-        **row,
-        "trace_href": f"/traces/{quote(trace, safe='')}" if trace else "",
-        "session_href": f"/conversations/{quote(session, safe='/')}" if session else "",
-    }

@@ -109,6 +109,14 @@ def user_page(context: Context, user_id: str) -> str:
 
 
 @register.simple_tag(takes_context=True)
+def conversation_link(context: Context, row: Mapping[str, Any]) -> str:
+    """The address of a conversation of a list, with this page's range; as `trace_link`."""
+    several = len(context.get("projects") or ()) > 1
+    path = f"/conversations/{quote(str(row['session_id']), safe='/')}"
+    return link(context, path, of=row.get("project") if several else None)
+
+
+@register.simple_tag(takes_context=True)
 def here(context: Context, **changes: Any) -> str:
     """This page's address with changes: `{% here by="user" %}`."""
     return f"?{context['bar'].query(**changes)}"
