@@ -152,6 +152,25 @@ def test_a_user_s_page_says_what_the_api_says(story: World, ada: Any) -> None:
     assert f'href="/traces/{traces[0]["trace_id"]}?' in page.content.decode()
 
 
+def test_from_the_overview_to_why_a_user_cost_most_yesterday(story: World, ada: Any) -> None:
+    """The walk of docs/pages.md after the sign-in: each address is taken from the page before."""
+    yesterday = "range=yesterday"
+    assert b'<option value="yesterday"' in ada.get("/overview").content
+    part = next(link for link in _loaded(ada.get(f"/overview?{yesterday}")) if "users" in link)
+    rows = ada.get(part)
+    address = next(link for link in _links(rows) if link.startswith("/users/"))
+    page = ada.get(address)
+    costs = said(story, rows.context["found"].url)["data"]
+    assert page.context["user_id"] == costs[0]["user_id"]
+    assert page.context["now"]["total_cost_usd"] == costs[0]["total_cost_usd"]
+    assert page.context["rank"]["place"] == 1
+    assert b"In this range this user cost" in page.content
+
+
+def _loaded(page: Any) -> list[str]:
+    return [unescape(part.partition('"')[0]) for part in page.content.decode().split('hx-get="')[1:]]
+
+
 def test_who_is_not_there_is_told_without_a_figure(world: World, ada: Any) -> None:
     send(world, "cleo-s-user", key=world.zenith_key)
     for user in ("cleo-s-user", "nobody-here"):  # another tenant's is nobody

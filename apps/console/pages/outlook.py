@@ -111,6 +111,7 @@ def budgets(request: HttpRequest) -> HttpResponse:
         "none": not rows,
         "next": listed.document.get("pagination", {}).get("next_cursor"),
         "may_manage": may(request, "costs:manage"),
+        "ranges": None,  # no bar: what it says is not what a budget counts
     }
     return shown(request, "console/costs_budgets.html", bar, "/costs/budgets", context)
 

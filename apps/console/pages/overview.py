@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -60,7 +60,7 @@ def _newest(request: HttpRequest, bar: Bar) -> dict[str, Any] | None:
     """The newest trace of the last 90 days, for whoever looks at a range without any; None where there is none."""
     if not may(request, "traces:read"):
         return None
-    since = text_of(bar.end - ROLLING["90d"])
+    since = text_of(datetime.now(UTC) - ROLLING["90d"])
     found = ask(request, "traces", {"start_time": since, "project": bar.filters.get("project"), "limit": 1})
     if not found.ok or not found.data:
         return None
