@@ -47,6 +47,10 @@ GET /start                 traces:read
 POST /start                keys:manage_own
 GET /start/arrived         traces:read
 GET /traces                traces:read
+GET /traces/views          traces:read
+POST /traces/views         traces:read
+GET /traces/views/{number}/delete traces:read
+POST /traces/views/{number}/delete traces:read
 GET /traces/{trace_id}     traces:read
 POST /traces/{trace_id}    scores:write
 GET /traces/{trace_id}/delete data:delete

@@ -6,13 +6,20 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 
-from apps.console.asking import Answer, ask, may
-from apps.console.bar import CUSTOM, Bar, read_bar
+from apps.common import jsontext
+from apps.common.errors import ApiError
+from apps.console import conditions
+from apps.console.asking import Answer, ask, may, send
+from apps.console.bar import CUSTOM, NAMES, Bar, read_bar
 from apps.console.figures import number_of
 from apps.console.page import page, show
+from apps.console.saved import delete_view, save_view, views_for
 from apps.console.showing import bar_context
+from apps.orgs.door import principal_of
 
 # The filters of GET /api/v1/traces that are not the bar's, with the labels of their fields.
 LABELS: Final[dict[str, str]] = {
@@ -33,7 +40,7 @@ LABELS: Final[dict[str, str]] = {
 }
 SORTING: Final = ("sort_by", "sort_order")
 PAGE: Final = ("cursor", "limit")
-OWN: Final = (*LABELS, *SORTING, *PAGE)
+OWN: Final = (*LABELS, *SORTING, *PAGE, *conditions.NAMES)
 STATUSES: Final = (("", "Any"), ("ok", "ok"), ("error", "error"), ("unset", "unset"))
 ERRORS: Final = (("", "Any"), ("true", "With errors"), ("false", "Without errors"))
 KINDS: Final = ("llm", "embedding", "reranker", "agent", "chain", "tool", "retriever", "guardrail", "evaluator", "span")
@@ -45,6 +52,8 @@ QUICK: Final[tuple[tuple[str, dict[str, str | None]], ...]] = (
     ("Dearest", {"sort_by": "total_cost_usd", "has_error": None}),
     ("Most tokens", {"sort_by": "total_tokens", "has_error": None}),
 )
+RELEVANT: Final = ("Most relevant", {"sort_by": conditions.RELEVANCE, "has_error": None})
+
 COLUMNS: Final = (
     ("start_time", "Started"),
     ("duration_ms", "Duration"),
@@ -55,41 +64,74 @@ COLUMNS: Final = (
 
 @page("traces:read")
 def traces(request: HttpRequest) -> HttpResponse:
-    """One question: the list, as the address filters and orders it."""
+    """One question: the list, or the search where there are conditions on spans."""
     asked = read_bar(request, OWN)
-    bar = replace(asked, own={name: value for name, value in asked.own.items() if name != "cursor"})
-    answer = ask(request, "traces", _question(request, asked))
-    rows = answer.data if answer.ok else []
+    rows = conditions.rows_of(asked.own)
+    own = conditions.kept(asked.own, rows)
+    bar = replace(asked, own={name: value for name, value in own.items() if name != "cursor"})
+    body = None
+    if rows or asked.own.get("sort_by") == conditions.RELEVANCE:
+        body = conditions.body(rows, _listing(request, asked), asked.own)
+        answer = replace(send(request, "POST", "traces/search", body), url="")
+    else:
+        answer = ask(request, "traces", {**_listing(request, asked), **_of_the_page(asked)})
+    found = answer.data if answer.ok else []
     context = {
         "title": "Traces",
         "here": "traces",
         "answer": answer,
-        "rows": _with_shares(rows),
-        "no_rows": not rows,
+        "rows": _with_shares(found),
+        "no_rows": not found and not answer.document.get("metadata", {}).get("searched_to"),
+        "searched_to": answer.document.get("metadata", {}).get("searched_to"),
+        "body": None if body is None else jsontext.dumps(body, indented=True).decode(),
         "columns": [_column(bar, name, label) for name, label in COLUMNS],
-        "quick": [_quick(bar, label, changes) for label, changes in QUICK],
+        "quick": [_quick(bar, *one) for one in (*QUICK, *([RELEVANT] if bar.own.get("search") else []))],
         "next": _next(bar, answer),
         "first": bar.query() if "cursor" in asked.own else None,
+        "views": views_for(principal_of(request)),
+        "query": bar.query(),
+        "may_export": may(request, "exports:create"),
+        "may_manage": may(request, "org:manage"),
+    }
+    return show(request, "console/traces/list.html", {**_fields(request, bar, rows, answer), **context})
+
+
+def _fields(request: HttpRequest, bar: Bar, rows: list[conditions.Row], answer: Answer) -> dict[str, Any]:
+    """What the bar's own fields of this page need."""
+    further = {name: label for name, label in LABELS.items() if name != "search"}
+    context = bar_context(request, bar, further=further, drawn=(*LABELS, *conditions.NAMES))
+    context["named_filters"] += [
+        (row.names[0], row.field, row.text, bar.query(**dict.fromkeys((*row.names, *(["match"] * (len(rows) == 1))))))
+        for row in rows
+    ]
+    return {
+        **context,
         "searchable": may(request, "traces:content"),
         "statuses": STATUSES,
         "errors": ERRORS,
         "kinds": KINDS,
         "own": bar.own,
+        "conditions": conditions.drawn(rows, {} if answer.ok else answer.fields),
+        "condition_rows": len(rows),
+        "bar_open": not answer.ok,
+        "condition_fields": conditions.SUGGESTED,
+        "operators": conditions.OPERATOR_CHOICES,
+        "matches": conditions.MATCHES.items(),
         "bar_first": "console/traces/first.html",
         "bar_extra": "console/traces/fields.html",
     }
-    further = {name: label for name, label in LABELS.items() if name != "search"}
-    return show(
-        request, "console/traces/list.html", {**bar_context(request, bar, further=further, drawn=LABELS), **context}
-    )
 
 
-def _question(request: HttpRequest, bar: Bar) -> dict[str, Any]:
-    asked = bar.listing(**bar.own)
+def _listing(request: HttpRequest, bar: Bar) -> dict[str, Any]:
+    asked = bar.listing(**{name: value for name, value in bar.own.items() if name in LABELS})
     if "trace_id" in asked and not {"range", "start_time"} & set(request.GET):
         # Whoever names a trace means it whenever it was, as the API has it.
         asked = {name: value for name, value in asked.items() if name not in ("start_time", "end_time")}
     return asked
+
+
+def _of_the_page(bar: Bar) -> dict[str, str]:
+    return {name: bar.own[name] for name in (*SORTING, *PAGE) if name in bar.own}
 
 
 def _with_shares(rows: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -117,3 +159,30 @@ def _next(bar: Bar, answer: Answer) -> str | None:
     """The address of the page behind this one; its range is fixed, since a cursor is of one question alone."""
     cursor = answer.document.get("pagination", {}).get("next_cursor") if answer.ok else None
     return replace(bar, range=CUSTOM).query(cursor=cursor) if cursor else None
+
+
+@page("traces:read", POST="traces:read")
+def views(request: HttpRequest) -> HttpResponse:
+    """Save a list under a name; whoever only looks goes to the lists."""
+    if request.method != "POST":
+        return redirect("/traces")
+    given, known = request.POST, {*NAMES, *OWN} - {"cursor"}
+    query = given.get("query", "")
+    try:
+        view = save_view(
+            principal_of(request), given.get("name", ""), query, shared=bool(given.get("shared")), known=known
+        )
+    except ApiError as error:
+        messages.error(request, error.message)
+        return redirect(f"/traces?{query}")
+    messages.success(request, f"The view “{view.name}” is saved.")
+    return redirect(f"/traces?{view.query}")
+
+
+@page("traces:read", POST="traces:read")
+def forget(request: HttpRequest, number: int) -> HttpResponse:
+    """Delete a saved view."""
+    if request.method == "POST":
+        delete_view(principal_of(request), number)
+        messages.success(request, "The view is deleted.")
+    return redirect("/traces")
