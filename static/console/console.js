@@ -101,7 +101,7 @@
   // A page that is on its way says so; one that comes back from the history does not.
   document.addEventListener("click", (event) => {
     const link = event.target.closest("a[href]");
-    const plain = link && !event.ctrlKey && !event.metaKey && !event.shiftKey && !link.target && !link.hasAttribute("download");
+    const plain = link && !event.defaultPrevented && !event.ctrlKey && !event.metaKey && !event.shiftKey && !link.target && !link.hasAttribute("download");
     if (plain && link.origin === location.origin && link.pathname + link.search !== location.pathname + location.search) {
       root.classList.add("loading");
     }

@@ -66,11 +66,17 @@ def _whole(request: HttpRequest, bar: Bar, trace_id: str, form: ScoreForm | None
         "kinds": waterfall.kinds_of(document),
         "time_parts": waterfall.time_parts(document),
         "cost_parts": waterfall.cost_parts(document),
+        "user_path": _path("/users", document["user_id"]) if may(request, "costs:read") else "",
+        "session_path": _path("/conversations", document["session_id"]),
         "errors": waterfall.errors_of(document)[:MOST_ERRORS],
         "scores": document["scores"][:MOST_SCORES],
         "span": None if chosen is None else _detail(request, bar, trace_id, chosen["span_id"]),
     }
     return show(request, "console/traces/trace.html", context, status=400 if form is not None else 200)
+
+
+def _path(below: str, name: str | None) -> str:
+    return f"{below}/{quote(name, safe='')}" if name else ""
 
 
 def _span_part(request: HttpRequest, bar: Bar, trace_id: str) -> HttpResponse:
