@@ -254,7 +254,7 @@ USE_I18N = False
 FORMAT_MODULE_PATH = "analytics_hub.formats"
 
 REST_FRAMEWORK: dict[str, Any] = {
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "apps.common.openapi.Schema",
     "DEFAULT_AUTHENTICATION_CLASSES": ["apps.orgs.door.DoorAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["apps.orgs.door.HasPermission"],
     "DEFAULT_RENDERER_CLASSES": ["apps.common.renderers.JsonRenderer"],
@@ -280,7 +280,13 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "ENUM_NAME_OVERRIDES": {"ExportPeriodEnum": "apps.exports.times.PERIODS"},
     # Without validatorUrl the page would ask a server on the internet about the document. Keys that are typed in are
     # not kept in the browser: they would outlive the sign-out.
-    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": False, "validatorUrl": None},
+    "SWAGGER_UI_SETTINGS": {
+        "deepLinking": True,
+        "persistAuthorization": False,
+        "validatorUrl": None,
+        "filter": True,
+        "syntaxHighlight": False,  # its colours are too weak to be read
+    },
 }
 
 LOGGING: dict[str, Any] = {

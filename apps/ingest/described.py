@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from apps.common.openapi import describe
@@ -35,6 +36,35 @@ _PROBLEMS = {
 }
 
 
+def _otlp_example() -> dict[str, Any]:
+    """One call, at a time that is still taken, so that it can be sent as it stands."""
+    start = int(datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0).timestamp())
+    named = {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai", "gen_ai.request.model": "gpt-4o"}
+    counted = {"gen_ai.usage.input_tokens": "1200", "gen_ai.usage.output_tokens": "340"}
+    span = {
+        "traceId": "5b8efff798038103d269b633813fc60c",
+        "spanId": "eee19b7ec3c1b174",
+        "name": "chat gpt-4o",
+        "startTimeUnixNano": f"{start}000000000",
+        "endTimeUnixNano": f"{start + 2}000000000",
+        "attributes": [
+            *({"key": key, "value": {"stringValue": value}} for key, value in named.items()),
+            *({"key": key, "value": {"intValue": value}} for key, value in counted.items()),
+        ],
+    }
+    service = {"key": "service.name", "value": {"stringValue": "shop"}}
+    return {"resourceSpans": [{"resource": {"attributes": [service]}, "scopeSpans": [{"spans": [span]}]}]}
+
+
+# What an operation is sent.
+_SENT = {
+    "traces": _otlp_example(),
+    "langfuse_traces": _otlp_example(),
+    "logs": {"resourceLogs": []},
+    "metrics": {"resourceMetrics": []},
+}
+
+
 def _both(schema: dict[str, Any]) -> dict[str, Any]:
     return {
         "application/json": {"schema": schema},
@@ -44,6 +74,8 @@ def _both(schema: dict[str, Any]) -> dict[str, Any]:
 
 def _export(signal: str, summary: str, *, also: str = "") -> dict[str, Any]:
     """An OTLP operation; `also` names a further way to send the key."""
+    sent = _both({"type": "object"})
+    sent["application/json"]["example"] = _SENT[signal]
     problems = {code: {"description": text, "content": _both(_STATUS)} for code, text in _PROBLEMS.items()}
     return {
         "operationId": f"otlp_{signal}",
@@ -59,7 +91,7 @@ def _export(signal: str, summary: str, *, also: str = "") -> dict[str, Any]:
                 "description": "The slug of the project to send to, with a key of the whole organization.",
             }
         ],
-        "requestBody": {"required": True, "content": _both({"type": "object"})},
+        "requestBody": {"required": True, "content": sent},
         "responses": {"200": {"description": "Received.", "content": _both(_ANSWER)}, **problems},
     }
 

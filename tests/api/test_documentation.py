@@ -166,3 +166,26 @@ def test_every_operation_has_a_summary(schema: dict[str, Any]) -> None:
 def test_an_unknown_code_is_404(client: Client) -> None:
     assert client.get("/docs/errors/1999").json()["error"]["code"] == 1300
     assert client.get("/docs/errors/xyz").status_code == 404
+
+
+def test_what_is_tried_comes_filled_in(schema: dict[str, Any]) -> None:
+    """Every part of a path has an example, and every body of JSON."""
+    lacking = []
+    for path, method, operation in operations(schema):
+        for one in operation.get("parameters", ()):
+            if one.get("in") == "path" and not {"example", "examples"} & {*one}:
+                lacking.append(f"{method} {path}: {one['name']}")
+        body = operation.get("requestBody", {}).get("content", {}).get("application/json")
+        if body is None or {"example", "examples"} & {*body}:
+            continue
+        name = str(body["schema"].get("$ref", "")).rpartition("/")[2]
+        fields = schema["components"]["schemas"].get(name, {}).get("properties", {})
+        if not fields or not all("examples" in field for field in fields.values()):
+            lacking.append(f"{method} {path}: body")
+    assert lacking == ["post /api/v1/invitations/accept: body"]  # its token is in nobody's hands but the invited one's
+
+
+def test_no_docstring_is_in_the_document(schema: dict[str, Any]) -> None:
+    text = " ".join(operation.get("description", "") for _, _, operation in operations(schema))
+    assert "Answer what is not kept" not in text
+    assert "A management endpoint" not in text

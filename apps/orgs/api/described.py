@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiExample, OpenApiResponse
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema_field
 from rest_framework import serializers
 
 from apps.common.reads import fields
@@ -13,13 +13,28 @@ from apps.orgs.models import Role
 TAGS = ["account"]
 
 
+@extend_schema_field({"type": "string", "examples": ["ada@acme.example"]})
+class Address(serializers.CharField):
+    """An e-mail address."""
+
+
+@extend_schema_field({"type": "string", "maxLength": 4_096, "examples": ["correct horse battery"]})
+class Password(serializers.CharField):
+    """A password."""
+
+
+@extend_schema_field({"type": "string", "examples": ["eyJhbGciOiJIUzI1NiJ9.eyJ0b2tlbl90eXBlIjoicmVmcmVzaCJ9.x"]})
+class RefreshToken(serializers.CharField):
+    """What `POST /api/v1/auth/token` gave."""
+
+
 class Credentials(serializers.Serializer[Any]):
-    email = serializers.CharField()
-    password = serializers.CharField(max_length=4_096)
+    email = Address()
+    password = Password(max_length=4_096)
 
 
 class RefreshTokenBody(serializers.Serializer[Any]):
-    refresh_token = serializers.CharField()
+    refresh_token = RefreshToken()
 
 
 class TokenPair(serializers.Serializer[Any]):

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from apps.common.errors import ApiError
 from apps.common.reads import paging
 from apps.orgs.access import AUTHENTICATED, INSTALLATION, Principal
-from apps.orgs.api.base import LIST, ONE, Body, Text, View, body, documented, existing, made, many, one
+from apps.orgs.api.base import LIST, ONE, Body, Text, View, body, documented, example, existing, made, many, one
 from apps.orgs.models import Organization, User
 from apps.orgs.services import organization_create, organization_update
 
@@ -30,6 +30,7 @@ class OrganizationAnswer(serializers.Serializer[Any]):
     created_at = serializers.DateTimeField()
 
 
+@example(slug="globex", name="Globex")
 class NewOrganization(Body):
     """An organization to make."""
 
@@ -37,6 +38,7 @@ class NewOrganization(Body):
     name = Text(max_length=200, required=False)
 
 
+@example(name="Acme Inc.")
 class OrganizationChange(Body):
     """What can be changed of an organization."""
 
