@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
-from tests.support.callers import Example, lift_limits, make_examples
+from tests.support.callers import MAKERS, Example, lift_limits, make_examples
 from tests.support.story import tell
 from tests.support.surface import Route, console_routes
 from tests.support.world import World
@@ -22,7 +22,10 @@ TOLD = {"users": "user-1", "traces": f"{1:032x}", "conversations": "session-3", 
 # Where the console's word for a kind of object is not the API's.
 CALLED = {"exports": "jobs"}
 # What a page needs to have something to say.
-QUERIES = {"/models/compare": "models=gpt-4o&models=claude-sonnet-4-5"}
+QUERIES = {
+    "/models/compare": "models=gpt-4o&models=claude-sonnet-4-5",
+    "/start/arrived": "project=default&since=2026-01-01T00:00:00Z",
+}
 BARRED = re.compile(r"^/(overview|costs|performance|quality|models|traces|conversations|users)(/|$)")
 
 
@@ -34,6 +37,8 @@ def furnish(world: World) -> dict[str, str]:
     # Whoever runs the installation sees its pages, too.
     User.objects.filter(pk=world.ada.pk).update(is_superuser=True)
     examples = make_examples(world)
+    for _ in range(3):  # each asks for its own sum: pages ask for three at a time
+        MAKERS["budgets"](world.acme, world.default, world.ada)
     tell(world)
     return {str(route): address(route, examples) for route in pages()}
 

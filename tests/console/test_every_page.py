@@ -40,6 +40,8 @@ def test_every_page_opens_is_light_and_asks_little(world: World, browser_of: Any
     web = browser_of(world.ada)
     for route, path in addresses.items():
         answer = web.get(path)
+        if answer.status_code == 302 and not answer["Location"].startswith("/login"):
+            continue  # it is for POST, or passes on to a page of its own
         if answer.status_code != 200:
             closed[route] = answer.status_code
             continue
@@ -64,7 +66,7 @@ def test_the_number_of_rows_changes_nothing(world: World, browser_of: Any) -> No
         for route in addresses
         if len(after[route]) > len(before[route])
     }
-    assert more == {}
+    assert not more, "\n".join(f"{route}: {text[:300]}" for route, texts in more.items() for text in set(texts))
 
 
 def statements(web: Client, path: str) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from apps.common import valkey
+from apps.common import resilience, valkey
 from apps.common.errors import CATALOGUE
 from apps.common.rates.local_limits import MAX_BUCKETS
 from apps.costs.pricing import REASONS, Usage, price
@@ -68,5 +68,5 @@ def test_the_figures_of_rate_limits() -> None:
     assert f"together: {SIGN_IN_FIGURES[0]} tries a minute" in text
     assert f"tokens: {REFRESH_FIGURES[0]} a minute" in text
     assert SIGN_IN_FIGURES[0] == SIGN_IN_FIGURES[1]
-    assert (valkey.FAILURES, valkey.RETRY_SECONDS, valkey.SUCCESSES) == (3, 2.0, 3)
+    assert (valkey.FAILURES, valkey.RETRY_SECONDS, resilience.SUCCESSES) == (3, 2.0, 3)
     assert f"{MAX_BUCKETS:,} such buckets" in text
