@@ -18,7 +18,7 @@ from tests.support.surface import Route, console_routes
 from tests.support.world import World
 
 # Named by the story, or by the figures themselves.
-TOLD = {"users": "user-1", "traces": f"{1:032x}", "conversations": "session-3", "choices": "model"}
+TOLD = {"user_id": "user-1", "trace_id": f"{1:032x}", "session_id": "session-3", "name": "model"}
 # Where the console's word for a kind of object is not the API's.
 CALLED = {"exports": "jobs"}
 # What a page needs to have something to say.
@@ -57,8 +57,8 @@ def address(route: Route, examples: dict[str, Example]) -> str:
 def named(route: Route, name: str, examples: dict[str, Example]) -> str:
     before = re.search(rf"([^/{{}}]+)/{{{name}}}", str(route))
     kind = before[1] if before else name
-    if kind in TOLD:
-        return quote(TOLD[kind], safe="")
+    if name in TOLD:
+        return quote(TOLD[name], safe="")
     kind = CALLED.get(kind, kind)
     if kind in MADE:
         return str(MADE[kind]())
