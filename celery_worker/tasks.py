@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from celery import shared_task
 from django.conf import settings
@@ -12,7 +12,7 @@ from apps.costs.repricing.work import run_all
 from apps.exports.jobs import work as exports
 from apps.exports.jobs.sweep import sweep, sweep_files
 from apps.exports.schedules import run_due
-from apps.ingest import dead_letters
+from apps.ingest import dead_letters, tally
 from apps.metrics.refresh import refresh_live
 from apps.metrics.retention import expire_cells
 from apps.orgs import sessions, tokens
@@ -68,6 +68,7 @@ def drop_expired() -> None:
     expire_cells(datetime.now(UTC))
     expire_changes(datetime.now(UTC))
     dead_letters.expire(retention_days=settings.HUB.raw_retention_days)
+    tally.expire(datetime.now(UTC) - timedelta(days=settings.HUB.raw_retention_days))
 
 
 @shared_task

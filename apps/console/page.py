@@ -59,6 +59,7 @@ MENU: Final[tuple[tuple[str, tuple[Place, ...]], ...]] = (
     (
         "Run",
         (
+            Place("ingest", "/ingest", "Ingest health", "traces:read"),
             Place("settings", "/settings", "Settings", SIGNED_IN, keeps=False),
             Place("start", "/start", "First span", "traces:read", keeps=False),
         ),

@@ -9,7 +9,8 @@ class IngestConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.common.edge import errorpages
-        from apps.ingest import dead_letters, described, otlp_http
+        from apps.common.observe import pulse
+        from apps.ingest import dead_letters, described, otlp_http, tally
         from apps.ingest.api import OTLP_PATHS
         from apps.ingest.redaction import project_problems
         from apps.orgs.services import add_project_validator
@@ -19,5 +20,6 @@ class IngestConfig(AppConfig):
         for path in OTLP_PATHS:
             errorpages.present_by(f"/{path}", otlp_http.present)
         described.describe_all()
+        pulse.ALSO.append(tally.flush)
         deletion.OF_TRACES.append(dead_letters.delete_of_traces)
         deletion.OF_USERS.append(dead_letters.delete_of_user)

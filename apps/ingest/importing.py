@@ -11,12 +11,15 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
+from django.db import DatabaseError, InterfaceError
 
+from apps.ingest import tally
 from apps.ingest.files import Item, Reader
 from apps.ingest.raw import RawSpan
 from apps.ingest.service import Receipt, Rejection, ingest
@@ -109,6 +112,8 @@ def run(
         _store(project, batch, last, progress, save, advance, report)
     progress.done = True
     save(progress)
+    with suppress(DatabaseError, InterfaceError):  # the spans are durable
+        tally.flush()
     return progress
 
 

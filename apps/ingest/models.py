@@ -30,3 +30,22 @@ class DeadLetter(models.Model):
 
     def __str__(self) -> str:
         return f"{self.pk} {self.reason}"
+
+
+class IngestCount(models.Model):
+    """Spans of a project that arrived in five minutes: accepted (without a reason), or refused for one."""
+
+    id = models.BigAutoField(primary_key=True)
+    project = models.ForeignKey("orgs.Project", models.CASCADE, related_name="+", db_index=False)
+    bucket = models.DateTimeField()
+    reason = models.CharField(max_length=64, blank=True)
+    spans = models.BigIntegerField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["project", "bucket", "reason"], name="ingest_count_once"),
+        ]
+        indexes: ClassVar = [models.Index(fields=["bucket"], name="ingest_count_by_age")]
+
+    def __str__(self) -> str:
+        return f"{self.bucket:%Y-%m-%d %H:%M} {self.reason or 'accepted'}: {self.spans}"

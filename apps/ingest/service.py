@@ -15,7 +15,7 @@ from django.db import DataError
 from apps.common.observe import telemetry
 from apps.costs.pricebook.overrides import OrganizationPrices, prices_of
 from apps.costs.pricing import Usage, price
-from apps.ingest import dead_letters
+from apps.ingest import dead_letters, tally
 from apps.ingest.normalise import normalise
 from apps.ingest.raw import Drop, RawSpan
 from apps.ingest.redaction import redactor_for
@@ -165,7 +165,9 @@ def ingest(project: ProjectSettings, raw_spans: Sequence[RawSpan], *, source: st
     rejected = [Rejection(raw.index, drop.reason, drop.message, raw.trace_id, raw.span_id) for raw, drop in dropped]
     if dropped and source is not None:
         dead_letters.keep(project, dropped, rules, source=source)
+    reasons = Counter(one.reason for one in rejected)
     telemetry.spans_ingested(stored)
-    for reason, count in Counter(one.reason for one in rejected).items():
+    for reason, count in reasons.items():
         telemetry.spans_rejected(reason, count)
+    tally.count(project.id, stored, reasons if source is not None else {})  # a dead letter was counted when it came
     return Receipt(stored, rejected, warnings)

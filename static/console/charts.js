@@ -152,13 +152,16 @@
     const time = document.createElement("span");
     time.className = "legend-time";
     figure.querySelector(".chart-legend").append(time);
+    // A bar reaches from its bucket's start to its end: the last one needs its room too.
+    const last = data.times.length - 1;
+    const edges = [data.times[0], data.times[last] + step(data, last)];
     const options = {
       width: canvas.clientWidth,
       height: 210,
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), data.zone),
       legend: { show: false },
       cursor: { drag: { x: Boolean(data.zoom), y: false, setScale: false }, points: { size: 7 } },
-      scales: { x: { time: true }, y: { range: (_, low, high) => [Math.min(0, low ?? 0), high > 0 ? high * 1.08 : 1] } },
+      scales: { x: data.kind === "line" ? { time: true } : { time: true, range: () => edges }, y: { range: (_, low, high) => [Math.min(0, low ?? 0), high > 0 ? high * 1.08 : 1] } },
       series: [{}, ...series(data, colours)],
       axes: [
         { ...axis, space: 70, values: ticks(data) },

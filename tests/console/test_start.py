@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from typing import Any
 
@@ -78,13 +78,22 @@ def test_says_when_the_first_span_is_there(world: World, ada: Any) -> None:
     assert "hx-get" not in text  # it asks no more
 
 
-def test_says_when_the_key_was_used_and_nothing_came(world: World, ada: Any) -> None:
+def test_says_when_a_span_was_refused(world: World, ada: Any) -> None:
     key, page = made_on(ada)
     refused = world.send("POST", "/api/v1/traces", span(start_time="2001-01-01T00:00:00Z"), key=key)
     assert refused.json()["accepted"] == 0
     told = ada.get(asked_after(page))
-    assert 'href="/ingest?project=web"' in told.content.decode()
+    assert b"older_than_retention" in told.content and b'href="/ingest/letters?project=web"' in told.content
     assert ada.get(asked_after(told)).status_code == 204
+    world.send("POST", "/api/v1/traces", span(), key=key)
+    assert b"It is here." in ada.get(asked_after(told)).content
+
+
+def test_says_when_the_key_was_used_and_nothing_came(world: World, ada: Any) -> None:
+    key, page = made_on(ada)
+    yesterday = (datetime.now(UTC) - timedelta(days=1)).isoformat()
+    world.send("POST", "/api/v1/traces", span(start_time=yesterday), key=key)
+    assert b"The key was used" in ada.get(asked_after(page)).content
 
 
 def test_a_developer_makes_one_for_what_they_see(world: World, browser_of: Any) -> None:

@@ -1,12 +1,14 @@
-"""A thread in each web process that writes down, every few seconds, what only this process knows: its pool."""
+"""A thread in each web process that writes down, every few seconds, what only this process knows: pool and counts."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
+from django.db import connections
 from django.db.backends.postgresql.base import DatabaseWrapper
 from psycopg_pool import ConnectionPool
 
@@ -14,6 +16,8 @@ from apps.common.observe import telemetry
 
 SECONDS = 5.0
 logger = logging.getLogger(__name__)
+# What apps write down as well; each fails alone, and the thread's connection is given back afterwards.
+ALSO: list[Callable[[], object]] = []
 
 
 def start() -> None:
@@ -27,6 +31,12 @@ def _run() -> None:
             beat()
         except Exception:  # the outermost loop of a thread
             logger.exception("the pool's figures could not be written down")
+        for write in ALSO:
+            try:
+                write()
+            except Exception:
+                logger.exception("counts could not be written down; they are held for the next time")
+        connections.close_all()
         time.sleep(SECONDS)
 
 

@@ -18,6 +18,7 @@ from apps.console.bar import text_of
 from apps.console.page import page, part, show
 from apps.console.showing import zone_only
 from apps.console.snippets import NO_KEY, snippets
+from apps.ingest.letters import REASONS, newest_reason
 from apps.orgs.access import Principal
 from apps.orgs.door import principal_of
 
@@ -85,7 +86,7 @@ def _new_key(request: HttpRequest, project: str) -> Answer:
 
 
 def _found(request: HttpRequest, project: str, since: datetime, key: int | None) -> dict[str, Any]:
-    """`arrived` with the trace; `used` where the key was and no trace is there; `waiting`; or `failed`."""
+    """`arrived` with the trace; `refused`; `used` where the key was and no trace is there; `waiting`; or `failed`."""
     ahead = text_of(since + _AHEAD)
     asked = {"project": project, "start_time": text_of(since), "end_time": ahead, "limit": 1, "fields": FIELDS}
     traces = ask(request, "traces", asked, fresh=True)
@@ -93,5 +94,7 @@ def _found(request: HttpRequest, project: str, since: datetime, key: int | None)
         return {"state": "failed", "traces": traces}
     if traces.data:
         return {"state": "arrived", "trace": traces.data[0]}
+    if reason := newest_reason(principal_of(request).project_ids[project], since):
+        return {"state": "refused", "reason": reason, "meaning": REASONS.get(reason, "")}
     used = key is not None and may(request, "keys:manage_own") and ask(request, f"keys/{key}").document
     return {"state": "used" if used and used.get("last_used_at") else "waiting"}

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Count
 
-from apps.ingest import dead_letters
+from apps.ingest import dead_letters, tally
 from apps.ingest.models import DeadLetter
 from apps.ingest.redrive import redrive
 from apps.orgs.models import Project
@@ -63,6 +63,7 @@ class Command(BaseCommand):
         if unknown:
             raise CommandError(f"There is no dead letter {', '.join(map(str, sorted(unknown)))}.")
         made = redrive(ids or None)
+        tally.flush()
         self.stdout.write(f"{made.stored} stored, {len(made.refused)} refused again.")
         for pk, reason in sorted(made.refused.items()):
             self.stdout.write(f"{pk} {reason}")
