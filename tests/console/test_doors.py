@@ -38,6 +38,14 @@ GET /choices/{name}        metrics:read
 GET /exports               exports:read
 GET /exports/new           exports:create
 POST /exports/new          exports:create
+GET /exports/schedules     exports:read
+GET /exports/schedules/new exports:create
+POST /exports/schedules/new exports:create
+GET /exports/schedules/{schedule_id} exports:read
+GET /exports/schedules/{schedule_id}/delete exports:read
+POST /exports/schedules/{schedule_id}/delete exports:cancel
+GET /exports/schedules/{schedule_id}/{deed} exports:read
+POST /exports/schedules/{schedule_id}/{deed} exports:create
 GET /exports/{job_id}      exports:read
 GET /exports/{job_id}/cancel exports:read
 POST /exports/{job_id}/cancel exports:cancel
@@ -118,6 +126,7 @@ EXAMPLES = {
     "job_id": "7f1c3f0e-6a52-4c5b-9a55-0d3a8e1b2c4d",
     "letter_id": "1",
     "schedule_id": "1",
+    "deed": "pause",
     "trace_id": "0" * 32,
     "session_id": "session-1",
     "slug": "web",
