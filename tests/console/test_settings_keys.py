@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any
 
 import pytest
 from django.contrib.sessions.models import Session
+from django.db import connection
+from django.test import Client
 
 from apps.orgs.authentication import forget_keys
 from apps.orgs.models import ApiKey, AuditEntry
-from tests.support.world import World
+from tests.support.world import World, make_world
 
 KEYS = "/settings/keys"
 TEXT = re.compile(r"ah_[0-9a-f]{16}_[0-9a-f]{64}")
@@ -154,3 +158,34 @@ def test_nobody_makes_a_key_that_does_more(world: World, browser_of: Any) -> Non
     refused = dora.post(f"{KEYS}/new", {**sent, "role": "viewer", "project": "default"})
     assert refused.status_code == 403 and "project" in refused.context["form"].errors
     assert not ApiKey.objects.filter(name="more").exists()
+
+
+def test_a_form_of_another_site_makes_nothing(world: World) -> None:
+    web = Client(enforce_csrf_checks=True, raise_request_exception=False, headers={"Accept": "text/html"})
+    web.force_login(world.ada)
+    before = ApiKey.objects.count()
+    sent = filled(web, f"{KEYS}/new", name="forged", role="admin")
+    assert web.post(f"{KEYS}/new", sent).status_code == 403
+    assert ApiKey.objects.count() == before
+
+
+def test_of_two_clicks_one_makes_a_key(transactional_db: None) -> None:
+    world = make_world()
+    first = Client(headers={"Accept": "text/html"})
+    first.force_login(world.ada)
+    sent = filled(first, f"{KEYS}/new", name="twice", role="viewer")
+    clicks = [Client(headers={"Accept": "text/html"}) for _ in range(4)]
+    ready = Barrier(len(clicks))
+
+    def click(web: Client) -> int:
+        web.cookies.update(first.cookies)
+        ready.wait()
+        try:
+            return int(web.post(f"{KEYS}/new", sent).status_code)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(clicks)) as pool:
+        answers = sorted(pool.map(click, clicks))
+    assert answers == [200, 409, 409, 409]
+    assert ApiKey.objects.filter(name="twice").count() == 1
