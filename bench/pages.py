@@ -28,7 +28,7 @@ from urllib.parse import urlencode, urljoin, urlsplit
 
 import psycopg
 
-from bench.api import Facts, end_of, facts_of, lift_limits, prepare
+from bench.api import Facts, end_of, facts_of, lift_limits, prepare, user_of
 from bench.hub import Hub, running_hub
 from bench.labels import long_name, send_labels
 from bench.processes import cpu_seconds, descendants
@@ -71,17 +71,27 @@ def pages() -> list[Page]:
     """Every page; those with a bar over 24 hours, their default, and over 7 days."""
     ranged = ("/overview", "/costs", "/performance", "/quality", "/models", "/traces", "/conversations", "/users")
     days = [Page(f"{path}, {text}", at(path, length)) for path in ranged for length, text in ((1, "24 h"), (7, "7 d"))]
+    compared = f"{long_name('model', 7)},gpt-4.1"
     return [
         *days,
-        Page("/overview, 30 d", at("/overview", 15)),
-        Page("/overview, compared", at("/overview", compare=1)),
-        Page("/costs of a model", at("/costs", model=long_name("model", 7))),
-        Page("/traces of a user", at("/traces", user_id=lambda facts: facts.rng.choice(facts.users))),
+        Page("/overview, 15 d", at("/overview", 15)),
+        *(
+            Page(f"{path}, compared", at(path, compare=1))
+            for path in ("/overview", "/costs", "/performance", "/quality")
+        ),
+        Page("/performance, trends", at("/performance", view="trends")),
+        Page("/performance of a model", at("/performance", model=long_name("model", 7))),
+        Page("/models/compare, 7 d", at("/models/compare", 7, models=compared)),
+        Page("/traces of a user", at("/traces", user_id=user_of)),
+        Page("/traces, dearest", at("/traces", 7, sort_by="total_cost_usd")),
+        Page("/traces, a word", at("/traces", 7, text=lambda facts: facts.rng.choice(facts.words[3_000:]))),
         Page("/traces/<id>", lambda facts: f"/traces/{facts.rng.choice(facts.traces)}"),
-        Page("/exports", plain("/exports")),
-        Page("/health", plain("/ops/health")),
-        Page("/settings", plain("/settings")),
+        Page("/users/<id>, 7 d", lambda facts: at(f"/users/{user_of(facts)}", 7)(facts)),
+        *(Page(path, plain(path)) for path in PLAIN),
     ]
+
+
+PLAIN = ("/exports", "/exports/new", "/start", "/settings", "/settings/members", "/settings/keys", "/settings/audit")
 
 
 class Browser:
