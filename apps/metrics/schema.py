@@ -81,6 +81,12 @@ def create_later(file: str) -> str:
     return "\n".join(create_table(rollup) for rollup in ROLLUPS.values() if LATER.get(rollup.kind) == file)
 
 
+def create_user_indexes() -> str:
+    """What finds one user's cells, which are few beside those of all others."""
+    users = [rollup.name for rollup in ROLLUPS.values() if rollup.kind == "users"]
+    return "".join(f"CREATE INDEX {name}_user ON {name} (project_id, user_id, bucket);\n" for name in users)
+
+
 def tables() -> list[str]:
     """Every table of the subsystem."""
     return ["rollup_state", "rollup_run", "data_version", *ROLLUPS]
@@ -94,4 +100,5 @@ def drop_sql() -> str:
 def frozen_files() -> dict[str, str]:
     """The files beside the migrations, and what the declarations say they hold."""
     first = {"cells.sql": create_sql(), "drop.sql": drop_sql(), "timescale.sql": compile_timescale.install_sql()}
-    return first | {file: create_later(file) for file in LATER.values()}
+    later = {file: create_later(file) for file in LATER.values()}
+    return first | later | {"users.sql": create_user_indexes()}

@@ -161,9 +161,11 @@ def _segment_from(context: Context, segment: Segment, *, with_tags: bool = True)
     if len(segment.ranges) > 1:
         # One index scan a range, whatever the planner thinks of the arrays; the outer bounds leave out partitions.
         ranges = f"unnest({bind(lows, 'timestamptz[]')}, {bind(highs, 'timestamptz[]')}) AS r(low, high)"
-        inside = " AND ".join([*bounds, f"{column} >= r.low", f"{column} < r.high"])
+        # Cells have all columns themselves, so that an index may serve the filters too.
+        within = [*bounds, f"{column} >= r.low", f"{column} < r.high", *([] if raw else conditions)]
+        inside = " AND ".join(within)
         source = f"{ranges} CROSS JOIN LATERAL (SELECT * FROM {table} {alias} WHERE {inside} OFFSET 0) {alias}"
-        where = [bounds[0], *conditions]
+        where = [bounds[0], *(conditions if raw else [])]
     if raw and context.resolved:
         joins = context.resolved.joins
         if len(segment.ranges) == 1:
@@ -349,14 +351,36 @@ def _order(item: Sort) -> str:
 
 
 def _distinct(context: Context, plan: Plan, part: Part) -> Statement:
-    """Ids from every segment, counted last; NULL is not counted. Hashing beats the sort of count(DISTINCT)."""
+    """Ids from every segment, counted last; NULL is not counted. Hashing beats the sort of count(DISTINCT).
+
+    Where a cell is a whole bucket of the answer, its rows are its ids already, and are counted as they are.
+    """
+    apart = tuple(segment for segment in part.segments if _counts_itself(context.spec, segment))
     values: dict[bool, Sequence[str]] = {raw: [f"{context.dimension(part.id, raw)} AS id"] for raw in (True, False)}
     names = context.key_names
     columns = tuple(ref.alias for ref in part.references)
-    ids = f"SELECT DISTINCT {', '.join([*names, 'id'])} FROM (\n  {_union(_selects(context, part, values, False))}\n) u"
     counted = ", ".join([*names, *(f"count(id) AS {quoted(name)}" for name in columns)])
-    sql = f"SELECT {counted} FROM (\n{ids}\n) d{grouping(names)} LIMIT {MAX_GROUPS_FETCHED + 1}"
-    return Statement(sql, context.params.values, columns)
+    made = []
+    for segment in apart:
+        rows = _union(_selects(context, replace(part, segments=(segment,)), values, False))
+        made.append(f"SELECT {counted} FROM (\n  {rows}\n) d{grouping(names)}")
+    rest = tuple(segment for segment in part.segments if segment not in apart)
+    if rest or not made:
+        rows = _union(_selects(context, replace(part, segments=rest), values, False))
+        ids = f"SELECT DISTINCT {', '.join([*names, 'id'])} FROM (\n  {rows}\n) u"
+        made.append(f"SELECT {counted} FROM (\n{ids}\n) d{grouping(names)}")
+    return Statement(f"{_union(made)} LIMIT {MAX_GROUPS_FETCHED + 1}", context.params.values, columns)
+
+
+def _counts_itself(spec: QuerySpec, segment: Segment) -> bool:
+    """Whether no id occurs twice in a group of this segment, and no group is in another segment as well."""
+    if segment.source == RAW or spec.buckets is None or spec.buckets.step is None:
+        return False
+    rollup = ROLLUPS[segment.source]
+    grouped = {"project_id" if name == "project" else name for name in spec.group_by}
+    if len(spec.project_ids) == 1:
+        grouped.add("project_id")
+    return spec.buckets.step == rollup.width and grouped.issuperset(rollup.dimensions)
 
 
 def _percentile(context: Context, plan: Plan, part: Part) -> Statement:
