@@ -82,9 +82,10 @@ def create_later(file: str) -> str:
 
 
 def create_user_indexes() -> str:
-    """What finds one user's cells, which are few beside those of all others."""
+    """What finds one user's cells, few beside those of all others; on large data made CONCURRENTLY before."""
     users = [rollup.name for rollup in ROLLUPS.values() if rollup.kind == "users"]
-    return "".join(f"CREATE INDEX {name}_user ON {name} (project_id, user_id, bucket);\n" for name in users)
+    made = (f"CREATE INDEX IF NOT EXISTS {name}_user ON {name} (project_id, user_id, bucket);\n" for name in users)
+    return "".join(made)
 
 
 def tables() -> list[str]:
