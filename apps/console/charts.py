@@ -39,6 +39,7 @@ class Chart:
         drill: the address of the page that lists what is behind a bucket, with `{start}` and `{end}`.
         zoom: this page's address for a dragged range, with `{start}` and `{end}`.
         interval: the API's name of the buckets' width.
+        zeros: whether zeros alone are worth drawing, as for the share of a few verdicts.
     """
 
     title: str
@@ -51,10 +52,14 @@ class Chart:
     zoom: str = ""
     interval: str = ""
     marks: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
+    zeros: bool = False
 
     @property
     def empty(self) -> bool:
-        return not any(number_of(value) for series in self.series for value in series.values)
+        found = [
+            number for series in self.series for value in series.values if (number := number_of(value)) is not None
+        ]
+        return not (found if self.zeros else any(found))
 
     @property
     def summary(self) -> str:

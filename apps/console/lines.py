@@ -50,6 +50,7 @@ def over_time(
     earlier: Rows = (),
     kind: str = "line",
     drill: str = "/traces",
+    zeros: bool = False,
     **more: Any,
 ) -> Chart:
     """A chart of some figures of a report's series.
@@ -63,7 +64,7 @@ def over_time(
     lines = [Series(label, column(rows, times, name)) for name, label in names.items()]
     for name, label in list(names.items())[:1] if earlier else ():
         lines.append(Series(f"{label}, period before", beside(earlier, times, name, bar.length), dashed=True))
-    return Chart(title, unit, times, lines, kind, bar.zone, *links(bar, drill, **more), bar.interval)
+    return Chart(title, unit, times, lines, kind, bar.zone, *links(bar, drill, **more), bar.interval, zeros=zeros)
 
 
 def links(bar: Bar, drill: str = "/traces", **more: Any) -> tuple[str, str]:

@@ -155,13 +155,17 @@
     // A bar reaches from its bucket's start to its end: the last one needs its room too.
     const last = data.times.length - 1;
     const edges = [data.times[0], data.times[last] + step(data, last)];
+    // A line of a single point has no width of its own to be drawn in.
+    const alone = [data.times[0] - 3600, data.times[0] + 3600];
+    const line = data.times.length === 1 ? { time: true, range: () => alone } : { time: true };
+    const along = data.kind === "line" ? line : { time: true, range: () => edges };
     const options = {
       width: canvas.clientWidth,
       height: 210,
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), data.zone),
       legend: { show: false },
       cursor: { drag: { x: Boolean(data.zoom), y: false, setScale: false }, points: { size: 7 } },
-      scales: { x: data.kind === "line" ? { time: true } : { time: true, range: () => edges }, y: { range: (_, low, high) => [Math.min(0, low ?? 0), high > 0 ? high * 1.08 : 1] } },
+      scales: { x: along, y: { range: (_, low, high) => [Math.min(0, low ?? 0), high > 0 ? high * 1.08 : 1] } },
       series: [{}, ...series(data, colours)],
       axes: [
         { ...axis, space: 70, values: ticks(data) },

@@ -9,6 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from apps.console.charts import Chart, Series
 from apps.console.lines import beside, spaced
 
 T0 = datetime(2026, 11, 1, tzinfo=UTC)
@@ -43,3 +44,9 @@ def test_what_lies_outside_is_left_out() -> None:
     times = [T0, T0 + HOUR]
     assert beside(rows_at([30]), times, "n", HOUR) == [None, None]
     assert beside([{"timestamp": T0.isoformat(), "n": 1}], [], "n", HOUR) == []
+
+
+def test_zeros_alone_are_drawn_where_they_say_something() -> None:
+    for values, zeros, empty in (([0, None], False, True), ([0, None], True, False), ([None], True, True)):
+        chart = Chart("Rate", "rate", [T0], [Series("yes", values)], zeros=zeros)
+        assert chart.empty is empty

@@ -82,7 +82,7 @@ def _charts(bar: Bar, rows: Any) -> list[tuple[str, str, Any]]:
             "Conversations over time",
             over_time(bar, "Conversations", "count", rows, {"conversations": "Begun"}, kind="bars", drill=""),
         ),
-        ("chart-rates", "Resolved and abandoned", over_time(bar, "Rates", "rate", rows, rates, drill="")),
+        ("chart-rates", "Resolved and abandoned", over_time(bar, "Rates", "rate", rows, rates, drill="", zeros=True)),
     ]
 
 

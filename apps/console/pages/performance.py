@@ -80,7 +80,7 @@ def _before(request: HttpRequest, bar: Bar) -> Answer:
 def _charts(bar: Bar, report: Answer, earlier: Answer | None) -> list[tuple[str, str, Any]]:
     rows = report.document.get("series", []) if report.ok else []
     before = earlier.document.get("series", []) if earlier is not None and earlier.ok else []
-    wanted: list[tuple[str, str, str, dict[str, str], dict[str, str]]] = [
+    wanted: list[tuple[str, str, str, dict[str, str], dict[str, Any]]] = [
         ("duration", "Duration", "ms", {"p95_ms": "p95", "p50_ms": "p50", "p99_ms": "p99"}, {}),
         ("ttft", "Time to first token", "ms", {"ttft_p95_ms": "p95", "ttft_p50_ms": "p50"}, {}),
         ("throughput", "Throughput, requests a second", "per_second", {"throughput_rps": "Requests"}, {}),

@@ -95,7 +95,9 @@ def _chart(bar: Bar, row: Mapping[str, Any]) -> tuple[str, Chart] | None:
     if not row["column"]:
         return None
     label = "Mean" if row["column"] == "avg" else "Share of yes"
-    drawn = over_time(bar, f"Score {row['name']}", row["unit"], row["series"], {row["column"]: label}, drill="")
+    drawn = over_time(
+        bar, f"Score {row['name']}", row["unit"], row["series"], {row["column"]: label}, drill="", zeros=True
+    )
     return row["name"], drawn
 
 
