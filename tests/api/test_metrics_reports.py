@@ -11,6 +11,7 @@ import pytest
 import time_machine
 
 from apps.metrics.catalog import CATALOGUE
+from apps.metrics.runner import Answer, answer_in
 from apps.traces.writer import write
 from tests.support.cells import clear_cells
 from tests.support.spans import T0, T0_US, span_row
@@ -216,3 +217,26 @@ def test_trends_of_nothing(world: World) -> None:
     body = world.get("/api/v1/metrics/trends").json()
     assert {row["direction"] for row in body["data"]} == {"not_enough_data"}
     assert body["series"] == [] and body["metadata"]["interval"] == "1hour"
+
+
+@pytest.mark.parametrize(
+    ("chosen", "questions"),
+    [("series", 1), ("changes,series.p95_ms", 3), ("slowest", 1), ("groups,current_period", 3), ("metadata", 4)],
+)
+def test_performance_asks_what_the_chosen_blocks_need(
+    world: World, chosen: str, questions: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write([span_row(project_id=world.default.pk, start_us=T0_US)])
+    whole = world.get("/api/v1/performance", **RANGE).json()
+    asked: list[Any] = []
+
+    def watched(*args: Any) -> Answer:
+        asked.append(args)
+        return answer_in(*args)
+
+    monkeypatch.setattr("apps.metrics.reports.base.answer_in", watched)
+    body = world.get("/api/v1/performance", **RANGE, fields=chosen).json()
+    assert len(asked) == questions
+    for name in chosen.split(","):
+        if "." not in name and name != "metadata":
+            assert body[name] == whole[name]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -40,7 +41,7 @@ def users(request: HttpRequest) -> HttpResponse:
     by_cost = any(name in bar.filters for name in _CUTS) or not may(request, "traces:read")
     listed = _by_cost(request, bar) if by_cost else _listed(request, bar)
     rows = list(listed.data) if listed.ok else []
-    series = ask(request, "metrics", bar.question(metrics="unique_users", interval=bar.interval, fill="zero"))
+    series = ask(request, "metrics", bar.question(metrics="unique_users", interval=_users_interval(bar), fill="zero"))
     if bar.compare:
         rows = _compared(request, bar, rows, by_cost)
     context = {
@@ -121,11 +122,18 @@ def _headings(bar: Bar) -> list[dict[str, str]]:
     return made
 
 
+def _users_interval(bar: Bar) -> str:
+    """Days where there are a few: to tell the users of every hour of a week apart takes longer than the page may."""
+    return bar.interval if bar.length <= timedelta(days=2) or bar.length > timedelta(days=62) else "1day"
+
+
 def _users_chart(bar: Bar, series: Answer) -> Chart:
     rows = series.data if series.ok else []
     times = moments(rows)
     lines = [Series("Users", column(rows, times, "unique_users"))]
-    return Chart("Users", "count", times, lines, "bars", bar.zone, bar.between("/traces"), bar.between(), bar.interval)
+    return Chart(
+        "Users", "count", times, lines, "bars", bar.zone, bar.between("/traces"), bar.between(), _users_interval(bar)
+    )
 
 
 @page("metrics:read")

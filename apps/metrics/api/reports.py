@@ -29,9 +29,11 @@ class _Performance(MetricsRead):
         source = single_values(request)
         scope = scope_of(principal_of(request), source.get("project"))
         spec, compare = performance.from_query(source, scope, datetime.now(UTC))
+        chosen = fields.requested(request, PERFORMANCE_NAMES)
+        blocks = [name for name in performance.BLOCKS if fields.keeps(chosen, name)] or performance.BLOCKS
 
         def compute() -> Mapping[str, Any]:
-            made = performance.performance(spec, compare)
+            made = performance.performance(spec, compare, blocks)
             more = {"interval": spec.interval, "timezone": spec.tz, "group_by": list(spec.group_by)}
             return {"metadata": made.metadata(spec, **more), **made.blocks}
 

@@ -6,7 +6,7 @@ groups, its series.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -41,6 +41,9 @@ PARAMETERS = (
     "compare_previous_period",
 )
 SLOWEST = 5
+# What is made of one question each: the range and the one before, its groups, its series.
+PERIODS, GROUPED = ("current_period", "previous_period", "changes"), ("groups", "slowest")
+BLOCKS = (*PERIODS, *GROUPED, "series")
 # Field, metric, aggregation.
 LATENCY: tuple[tuple[str, str, str], ...] = (
     ("avg_ms", "duration", "avg"),
@@ -104,8 +107,11 @@ def from_query(source: Mapping[str, str], scope: Scope, now: datetime) -> tuple[
     return base_spec(source, scope, now, problems, interval=interval, group_by=groups, limit=limit), compare
 
 
-def performance(base: QuerySpec, compare: bool = True) -> Report:
+def performance(base: QuerySpec, compare: bool = True, blocks: Collection[str] = BLOCKS) -> Report:
     """The report of a question's range, projects, filters, groups, interval and limit (of groups).
+
+    Args:
+        blocks: those of `BLOCKS` that are wanted, at least one; what they do not need is not asked for.
 
     Raises:
         ApiError: as `runner.answer`.
@@ -117,17 +123,20 @@ def performance(base: QuerySpec, compare: bool = True) -> Report:
     series = replace(base, metrics=references(SERIES), group_by=(), limit=None, sort=())
 
     def make(asking: Asking) -> dict[str, Any]:
-        now = asking.rows(whole)[0]
-        before = asking.rows(replace(whole, compare_to=base.end - base.start).shifted())[0] if compare else None
-        groups = asking.rows(grouped) if base.group_by else []
-        return {
-            "current_period": _period(base.start, base.end, now),
-            "previous_period": before and _period(base.start - (base.end - base.start), base.start, before),
-            "changes": before and changes(now, before, CHANGES),
-            "groups": [_group(row, base.group_by) for row in groups[: base.limit]],
-            "slowest": slowest(groups, base.group_by),
-            "series": asking.rows(series),
-        }
+        found: dict[str, Any] = {}
+        if not set(PERIODS).isdisjoint(blocks):
+            now = asking.rows(whole)[0]
+            before = asking.rows(replace(whole, compare_to=base.end - base.start).shifted())[0] if compare else None
+            found["current_period"] = _period(base.start, base.end, now)
+            found["previous_period"] = before and _period(base.start - (base.end - base.start), base.start, before)
+            found["changes"] = before and changes(now, before, CHANGES)
+        if not set(GROUPED).isdisjoint(blocks):
+            groups = asking.rows(grouped) if base.group_by else []
+            found["groups"] = [_group(row, base.group_by) for row in groups[: base.limit]]
+            found["slowest"] = slowest(groups, base.group_by)
+        if "series" in blocks:
+            found["series"] = asking.rows(series)
+        return found
 
     return made(base, make)
 
