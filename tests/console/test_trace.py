@@ -89,9 +89,13 @@ def test_the_whole_text_is_a_file(story: World, ada: Any) -> None:
     assert ada.get(f"/traces/{TRACE}/text?span=nobody").status_code == 404
 
 
-def test_a_score_is_added_shown_and_taken_away(story: World, ada: Any) -> None:
+def test_a_score_is_added_shown_and_taken_away(
+    story: World, ada: Any, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings.HUB, "cache_ttl_trace", 300)
     address = f"/traces/{TRACE}"
-    ada.get(address)  # a kept answer must not hide the score
+    ada.get(address)
+    assert ada.get(address).context["answer"].source["cached"]  # a kept answer must not hide the score
     sent = {"name": "quality", "data_type": "numeric", "value": "0.25", "comment": "too short"}
     assert ada.post(address, sent)["Location"].endswith("#scores")
     page = ada.get(address)
@@ -106,11 +110,18 @@ def test_a_score_is_added_shown_and_taken_away(story: World, ada: Any) -> None:
     assert ada.get(address).context["scores"] == []
 
 
-def test_a_score_of_a_span_stands_at_the_span(story: World, ada: Any) -> None:
+def test_a_score_of_a_span_stands_at_the_span(
+    story: World, ada: Any, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings.HUB, "cache_ttl_trace", 300)
     address = f"/traces/{TRACE}?span={span_of(9, 0)}"
+    assert ada.get(address).context["span"].scores == []
     sent = {"name": "polite", "data_type": "boolean", "value": "yes", "span_id": span_of(9, 0)}
     assert ada.post(address, sent).status_code == 302
-    assert [one["value"] for one in ada.get(address).context["span"].scores] == [True]
+    (score,) = ada.get(address).context["span"].scores
+    assert score["value"] is True
+    ada.post(address, {"unscore": score["id"], "span_id": score["span_id"]})
+    assert ada.get(address).context["span"].scores == []
 
 
 @pytest.mark.parametrize(

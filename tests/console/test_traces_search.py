@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -40,6 +41,14 @@ def test_the_search_means_what_the_list_means(story: World, ada: Any, filters: d
     page = ada.get("/traces", {**asked, **ALL})
     assert ids(page) == listed != []
     assert [one.path for one in page.wsgi_request.hub_asked] == ["/api/v1/traces/search"]
+
+
+def test_a_model_is_that_of_a_request_in_both(story: World, ada: Any) -> None:
+    wrapper = {"trace_id": "e" * 32, "span_id": "e" * 16, "kind": "agent", "name": "run", "model": "gpt-4o"}
+    sent = {**wrapper, "start_time": datetime.now(UTC).isoformat()}
+    assert story.send("POST", "/api/v1/traces", sent, key=story.key).json()["accepted"] == 1
+    asked = {"range": "7d", "limit": "100", "model": "gpt-4o"}
+    assert len(ids(ada.get("/traces", asked))) == len(ids(ada.get("/traces", {**asked, **ALL}))) == 30
 
 
 def test_how_conditions_go_together(story: World, ada: Any) -> None:

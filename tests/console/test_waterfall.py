@@ -87,10 +87,13 @@ def test_of_a_large_trace_what_failed_is_drawn_with_all_above_it(seed: int) -> N
     assert drawn.rows[0].hidden == 2_000 - 150
 
 
-@pytest.mark.parametrize("shape", ["flat", "failed", "tree"])
+@pytest.mark.parametrize("shape", ["flat", "failed", "deep", "tree"])
 def test_paging_and_descending_reach_every_span(shape: str) -> None:
     spans = tree(3, 700)
-    if shape != "tree":
+    if shape == "deep":  # what failed would fill the page, and no child of the root be drawn
+        spans = [span(0, 0, 0, 700), *(span(n, 1 if n < 100 else 2, n, 1, status="ok") for n in range(1, 700))]
+        spans[100:] = [{**one, "status": "error"} for one in spans[100:]]
+    elif shape != "tree":
         spans = [
             span(0, 0, 0, 700),
             *(span(n, 1, n, 1, status="error" if shape == "failed" else "ok") for n in range(1, 700)),

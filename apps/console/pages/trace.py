@@ -151,7 +151,10 @@ def _judge(request: HttpRequest, bar: Bar, trace_id: str) -> tuple[ScoreForm | N
             return form, None
         said = "The score is stored."
     (messages.success if answer.ok else messages.error)(request, said)
-    _brief(request, bar, trace_id, fresh=True)  # the kept answer would not show it for a while
+    # The kept answers would not show it for a while.
+    _brief(request, bar, trace_id, fresh=True)
+    if span_id:
+        _of_span(request, bar, trace_id, span_id, fresh=True)
     return None, redirect(f"/traces/{quote(trace_id, safe='')}?{bar.query()}#scores")
 
 
