@@ -89,6 +89,25 @@ def test_removing_a_member_asks_once_and_keeps_the_last_admin(world: World, ada:
     assert Membership.objects.filter(pk=own.pk).exists()
 
 
+def test_who_sees_a_part_stays_within_it(world: World, browser_of: Any) -> None:
+    pam = browser_of(world.new_person("pam@acme.example", "admin", world.web))
+    page = pam.get(INVITE)
+    assert "all_projects" not in page.context["form"].fields
+    assert page.context["form"].fields["projects"].choices == [("web", "web")]
+    sent = filled(pam, INVITE, email="eve@acme.example", role="viewer", expires_in_days="3", all_projects="on")
+    assert pam.post(INVITE, sent).context["form"].errors
+    assert pam.post(INVITE, {**sent, "projects": ["default"]}).status_code == 403
+    assert LINK.search(pam.post(INVITE, {**sent, "projects": ["web"]}).content.decode())
+    dora = world.member_of(world.dora)
+    assert pam.post(f"/settings/members/{dora.pk}", {"role": "viewer", "projects": ["web"]}).status_code == 302
+    dora.refresh_from_db()
+    assert (dora.role, dora.all_projects, list(dora.projects.all())) == ("viewer", False, [world.web])
+    assert pam.get(f"/settings/members/{world.member_of(world.ada).pk}").status_code == 403
+    assert pam.get("/settings/new-project").status_code == 200
+    refused = pam.post("/settings/new-project", {"slug": "more"})
+    assert refused.status_code == 403 and "__all__" in refused.context["form"].errors
+
+
 @pytest.mark.parametrize("deed", ["", "/remove"])
 def test_members_of_others_are_not_there(world: World, ada: Any, deed: str) -> None:
     cleo = Membership.objects.get(user=world.cleo)
