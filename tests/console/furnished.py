@@ -12,6 +12,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
+from apps.console.models import SavedView
+from apps.ingest.models import DeadLetter
+from apps.orgs.models import Organization, Project, User
 from tests.support.callers import MAKERS, Example, lift_limits, make_examples
 from tests.support.story import tell
 from tests.support.surface import Route, console_routes
@@ -31,8 +34,6 @@ BARRED = re.compile(r"^/(overview|costs|performance|quality|models|traces|conver
 
 def furnish(world: World) -> dict[str, str]:
     """Fill Acme with one of everything; route -> address of every page that is asked with GET."""
-    from apps.orgs.models import User
-
     lift_limits(world.acme)
     # Whoever runs the installation sees its pages, too.
     User.objects.filter(pk=world.ada.pk).update(is_superuser=True)
@@ -61,7 +62,7 @@ def named(route: Route, name: str, examples: dict[str, Example]) -> str:
         return quote(TOLD[name], safe="")
     kind = CALLED.get(kind, kind)
     if kind in MADE:
-        return str(MADE[kind]())
+        return str(MADE[kind](Organization.objects.get(slug="acme")).pk)
     if kind not in examples:
         raise LookupError(
             f"{route}: no example for {{{name}}}. Add one under '{kind}' to TOLD or MADE in "
@@ -71,14 +72,28 @@ def named(route: Route, name: str, examples: dict[str, Example]) -> str:
     return str(getattr(own, name, None) or own.pk)
 
 
+def _view(organization: Organization) -> SavedView:
+    owner = User.objects.get(email="ada@acme.example")
+    name = f"view {SavedView.objects.count()}"
+    return SavedView.objects.create(organization=organization, owner=owner, name=name, query="status=error")
+
+
+def _letter(organization: Organization) -> DeadLetter:
+    project = Project.objects.get(organization=organization, slug="default")
+    kept = {"reason": "schema", "message": "start_time is missing", "payload": "{}"}
+    return DeadLetter.objects.create(project_id=project.pk, source="json", trace_id="goes", **kept)
+
+
 # Kinds of objects that only pages name.
-MADE: dict[str, Callable[[], Any]] = {}
+MADE: dict[str, Callable[[Organization], Any]] = {"views": _view, "letters": _letter}
 
 
 def more_of_everything(world: World) -> None:
     """Several more of every object that pages list, and ten times the spans, under other names."""
     for _ in range(4):
         make_examples(world)
+        for make in MADE.values():
+            make(world.acme)
     more_spans(world, 10)
 
 
