@@ -16,6 +16,7 @@ from django.shortcuts import render
 from django.template.defaultfilters import filesizeformat
 
 from apps.metrics import ledger
+from apps.metrics.probes import LAG_LIMIT_SECONDS
 from apps.metrics.ranges import EPOCH
 from apps.metrics.rollups import ROLLUPS
 from apps.orgs.adminsite import Page, add_page
@@ -113,10 +114,8 @@ def _rollups(panel: Panel, cursor: Any) -> None:
     lag, waiting = ledger.rollup_lag_seconds(), ledger.marks_waiting(cursor, MOST_MARKS)
     many = f"{waiting:,}{' or more' if waiting == MOST_MARKS else ''}"
     panel.about = f"The oldest write that no refresh has folded waits for {lag:.0f} s; marks that wait: {many}."
-    if lag > 900:
-        panel.warning = (
-            "The rollups are more than 15 minutes behind: answers stay right and are slower. Does the worker run?"
-        )
+    if lag > LAG_LIMIT_SECONDS:
+        panel.warning = "They are far behind: answers stay right, but are slower. Does the worker run?"
     panel.names = ("Cells", "Complete to", "Behind")
     now = datetime.now(UTC)
     for name, mark in ledger.watermarks(cursor).items():

@@ -34,6 +34,7 @@ class ProjectAdmin(ServiceAdmin):
     search_fields = ("slug", "name", "organization__slug")
     ordering = ("organization__slug", "slug")
     autocomplete_fields = ("organization",)
+    change_form_template = "admin/project.html"
     fields = ("organization", "slug", "name", *_SETTINGS, "spans_per_minute")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
