@@ -22,7 +22,6 @@ pytestmark = [
 ]
 # Beside the console: the pages of the account, of the documentation, and Swagger.
 FURTHER = ("/account", "/account/password", "/docs/errors/", "/api/docs/")
-FOREIGN_TO_EYES = ("/api/docs/",)  # Swagger UI is another's page: its own faults are not ours to mend
 
 
 @pytest.fixture
@@ -70,8 +69,6 @@ def whole_pages(addresses: dict[str, str], user: Any) -> list[str]:
 def look(window: Window, path: str, found: list[str]) -> None:
     """At one page, in both schemes."""
     window.open(path)
-    if path in FOREIGN_TO_EYES:
-        return
     found.extend(violations(window.page))
     window.page.emulate_media(color_scheme="dark")
     found.extend(f"dark: {one}" for one in pale(window.page))

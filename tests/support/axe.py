@@ -12,8 +12,18 @@ TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 def violations(page: Any) -> list[str]:
     """What axe finds on the page as it stands now: rule, element, what to do. The content policy stays in force."""
-    page.evaluate(SCRIPT)  # by the debugger's protocol, which the content policy does not concern
-    found = page.evaluate("tags => axe.run(document, {runOnly: {type: 'tag', values: tags}, preload: false})", TAGS)
+    return _run(page, {"type": "tag", "values": TAGS})
+
+
+def pale(page: Any) -> list[str]:
+    """What has too little contrast: all that changes with the colours, found in a part of the time."""
+    return _run(page, {"type": "rule", "values": ["color-contrast", "link-in-text-block"]})
+
+
+def _run(page: Any, rules: dict[str, Any]) -> list[str]:
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(SCRIPT)  # by the debugger's protocol, which the content policy does not concern
+    found = page.evaluate("rules => axe.run(document, {runOnly: rules, preload: false})", rules)
     return [
         f"{page.url}: {rule['id']}: {node['target']}: {' '.join((node['failureSummary'] or '').split())}"
         for rule in found["violations"]
