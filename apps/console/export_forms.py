@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -19,6 +20,7 @@ from apps.exports.times import PERIODS
 from apps.metrics.catalog import DIMENSION_NAMES
 from apps.traces.filters import STATUSES
 
+EXAMPLE: Final = '{"field": "duration_ms", "operator": "gt", "value": 2000}'
 LOCAL: Final = "%Y-%m-%dT%H:%M"
 LISTS: Final = (
     "provider",
@@ -132,7 +134,12 @@ class ExportForm(forms.Form):
         for name in AMOUNTS:
             self._text(name, LABELS[name])
         self._text("search", "Words in input or output")
+        self._select("has_error", "Errors", [("", "Any"), ("true", "With errors"), ("false", "Without errors")])
         self._select("match", "Filters hold for", [("spans", "The span"), ("traces", "Its trace")])
+        self.fields["filter"] = forms.CharField(
+            label="Conditions", required=False, max_length=20_000, widget=forms.Textarea(attrs={"rows": "4"}),
+            help_text=f"JSON, as in the search of traces: <code>{EXAMPLE}</code>",
+        )  # fmt: skip
         columns = [one.name for one in COLUMNS if content or not one.content]
         self._many("fields", "Columns", _pairs(columns), DEFAULTS)
 
@@ -168,6 +175,14 @@ class ExportForm(forms.Form):
     def _flag(self, name: str, label: str) -> None:
         self.fields[name] = forms.BooleanField(label=label, required=False)
 
+    def clean_filter(self) -> Any:
+        """A tree, or None."""
+        text = self.cleaned_data["filter"].strip()
+        try:
+            return json.loads(text) if text else None
+        except (ValueError, RecursionError):
+            raise forms.ValidationError("This is no JSON.") from None
+
     # -- for the template
 
     def shown(self, *names: str) -> list[forms.BoundField]:
@@ -187,7 +202,7 @@ class ExportForm(forms.Form):
 
     @property
     def filters(self) -> list[forms.BoundField]:
-        return self.shown("project", *FILTERS[self.kind], "status", "search", *AMOUNTS, "match")
+        return self.shown("project", *FILTERS[self.kind], "status", "has_error", "search", *AMOUNTS, "filter", "match")
 
     @property
     def filtered(self) -> bool:
@@ -227,7 +242,7 @@ class ExportForm(forms.Form):
 
     def _traces_body(self, given: Mapping[str, Any]) -> dict[str, Any]:
         made: dict[str, Any] = self._named(given)
-        made |= {name: given[name] for name in (*AMOUNTS, "search") if given.get(name)}
+        made |= {name: given[name] for name in (*AMOUNTS, "search", "has_error", "filter") if given.get(name)}
         if given["match"] == "traces":
             made["match"] = "traces"
         if tuple(given["fields"]) != DEFAULTS:

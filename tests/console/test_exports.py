@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from typing import Any
 from uuid import uuid4
 
@@ -69,6 +71,48 @@ def test_comes_filled_from_the_page_that_leads_to_it(story: World, ada: Any) -> 
     assert form["group_by"].value() == ["user_id"]
     bar = page.context["bar"]
     assert form["start_time"].value() == bar.start.strftime("%Y-%m-%dT%H:%M")
+
+
+def test_the_list_of_traces_leads_to_the_same_traces(story: World, ada: Any) -> None:
+    """Its address, whose `kind` and `match` are others' than the form's, and whose conditions are a tree here."""
+    address = "range=30d&kind=llm&has_error=true&sort_by=duration_ms&limit=10&f1=duration_ms&o1=gt&v1=900&match=trace"
+    link = f"/exports/new?kind=traces&match=traces&{address}"
+    listed = ada.get(f"/traces?{address.replace('limit=10', 'limit=1000')}")
+    page = ada.get(link)
+    form = page.context["form"]
+    given = {field.name: field.value() for field in form if field.value()}
+    assert given["span_kind"] == "llm" and given["match"] == "traces" and "limit" not in given
+    job = made(ada, "traces", {**given, "fields": ["trace_id"], "cut_long_cells": ""})
+    assert job.spec.question["kind"] == ["llm"] and job.spec.question["match"] == "traces"
+    found = spans_in(job)
+    assert found == {row["trace_id"] for row in listed.context["rows"]} and found
+
+
+def spans_in(job: ExportJob) -> set[str]:
+    from io import BytesIO
+
+    from apps.exports.produce import produce
+
+    out = BytesIO()
+    produce(job.spec, out, job_id=str(job.pk), progress=lambda *_: None)
+    return set(out.getvalue().decode().split()[1:])
+
+
+@pytest.mark.parametrize("path", ["/overview", "/costs", "/performance", "/users", "/models"])
+def test_pages_lead_here_with_their_range_and_filters(story: World, ada: Any, ben: Any, path: str) -> None:
+    asked = "range=custom&start_time=2026-10-01T00:00:00Z&end_time=2026-10-02T00:00:00Z&model=gpt-4o&compare=1"
+    page = ada.get(f"{path}?{asked}")
+    (link,) = re.findall(r'href="(/exports/new[^"]+)"', page.content.decode())
+    form = ada.get(unescape(link)).context["form"]
+    assert (form["model"].value(), form["start_time"].value()) == ("gpt-4o", "2026-10-01T00:00")
+    assert b"/exports/new" not in ben.get(f"{path}?{asked}").content  # who makes no exports is not led to the form
+
+
+def test_conditions_that_are_no_json_are_told(world: World, ada: Any) -> None:
+    page = new(ada, "traces", {**TRACES, "filter": "{"})
+    assert set(page.context["form"].errors) == {"filter"}
+    page = new(ada, "traces", {**TRACES, "filter": '{"field": "duration", "operator": "gt", "value": 1}'})
+    assert set(page.context["form"].errors) == {"filter"} and b"duration_ms" in page.content
 
 
 def test_what_the_api_refuses_stands_at_the_field(story: World, ada: Any) -> None:

@@ -7,8 +7,10 @@ from typing import Any, Final, TypeVar
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
+from apps.common import jsontext
 from apps.common.errors import ApiError
 from apps.common.reads import reading
+from apps.console import conditions
 from apps.console.asking import ask, may, send
 from apps.console.bar import FILTERS as BAR_FILTERS
 from apps.console.bar import Bar, read_bar
@@ -23,8 +25,11 @@ F = TypeVar("F", bound=ExportForm)
 OWN: Final = (
     "kind",
     *dict.fromkeys(name for name in (*LISTS, *AMOUNTS) if name not in BAR_FILTERS),
-    *("status", "search", "match", "fields", "group_by", "interval", "format", "compression", "limit"),
+    *("status", "has_error", "search", "fields", "group_by", "interval", "format", "compression", "limit"),
+    *conditions.NAMES,
+    *("sort_by", "sort_order", "cursor"),  # of the list of traces; a file has an order of its own
 )
+UNMEANT: Final = ("kind", "match", "limit", "cursor", "sort_by", "sort_order", *conditions.NAMES)
 ABOUT: Final[dict[Kind, str]] = {
     "traces": "A row is a span, with the columns that you choose.",
     "metrics": "A row is a bucket of time and a group, with the metrics that you choose.",
@@ -62,7 +67,8 @@ def asked_for(request: HttpRequest) -> tuple[Bar, Kind]:
     """
     bar = read_bar(request, OWN, default="7d")
     allowed = [kind for kind in KINDS if may(request, READS[kind])]
-    named = bar.own.get("kind") or (allowed or KINDS)[0]
+    said = bar.own.get("kind", "").split(",")
+    named = next((one for one in said if one in KINDS), said[0]) or (allowed or KINDS)[0]
     kind: Kind = reading.choice(named, KINDS, "kind")  # type: ignore[assignment]
     require_permission(principal_of(request), READS[kind])
     return bar, kind
@@ -77,8 +83,27 @@ def made_form(request: HttpRequest, form: type[F], bar: Bar, kind: Kind) -> F:
         projects=sorted(principal_of(request).project_ids),
         content=may(request, CONTENT),
         metrics=_metrics(request) if kind == "metrics" else (),
-        initial=initial_of(bar, bar.own),
+        initial=initial_of(bar, _said(bar)),
     )
+
+
+def _said(bar: Bar) -> dict[str, str]:
+    """The page's parameters as fields of the form.
+
+    The list of traces leads here with its own address, in which `kind` is that of spans, `match` says how its
+    conditions go together, and `limit` is how long a page is.
+    """
+    made = {name: value for name, value in bar.own.items() if name not in UNMEANT}
+    kinds = [one for one in bar.own.get("kind", "").split(",") if one and one not in KINDS]
+    matches = bar.own.get("match", "").split(",")
+    if kinds:
+        made["span_kind"] = ",".join(kinds)
+    if "traces" in matches:
+        made["match"] = "traces"
+    if rows := conditions.rows_of(bar.own):
+        match = next((one for one in matches if one in conditions.MATCHES), "span")
+        made["filter"] = jsontext.dumps(conditions.body(rows, {}, {"match": match})["filter"]).decode()
+    return made
 
 
 def shown(request: HttpRequest, bar: Bar, kind: Kind, form: ExportForm) -> dict[str, Any]:
