@@ -97,6 +97,15 @@ def test_further_filters_hold_for_every_figure(story: World, ada: Any) -> None:
     assert 0 < page.context["summary"].document["totals"]["requests"] < whole["requests"]
     assert all(f"{name}=" in tab["address"] for tab in page.context["tabs"] for name in ("tag", "team"))
     assert "tag=tier%3Apro" in page.context["traces_page"]
+    drawn = sum(value or 0 for series in page.context["cost_chart"].series for value in series.values)
+    assert drawn == page.context["summary"].document["totals"]["total_cost_usd"]
+    assert "tag=team%3Asupport" in ada.get("/costs?team=support").context["traces_page"]
+
+
+def test_what_is_not_known_of_the_period_before_is_not_0(story: World, ada: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr("apps.console.pages.costs._BEFORE", 1)
+    rows = ada.get("/costs/by?by=user&range=24h&compare=1").context["rows"]
+    assert [row["before"] is None for row in rows].count(False) == 1
 
 
 def test_what_changed_adds_up(story: World, ada: Any) -> None:
