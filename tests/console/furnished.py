@@ -21,7 +21,7 @@ from tests.support.surface import Route, console_routes
 from tests.support.world import World
 
 # Named by the story, or by the figures themselves.
-TOLD = {"user_id": "user-1", "trace_id": f"{1:032x}", "session_id": "session-3", "name": "model"}
+TOLD = {"user_id": "user-1", "trace_id": f"{1:032x}", "session_id": "session-3", "name": "model", "deed": "pause"}
 # Where the console's word for a kind of object is not the API's.
 CALLED = {"exports": "jobs"}
 # What a page needs to have something to say.
