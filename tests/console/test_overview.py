@@ -75,3 +75,9 @@ def test_a_range_without_requests_names_the_newest_trace(story: World, ada: Any)
     assert b"Send the first span" not in page.content
     around = ada.get("/overview" + page.context["newest"]["around"])
     assert around.context["summary"].document["current_period"]["total_requests"] > 0
+
+
+def test_filters_that_nothing_matches_can_be_removed(story: World, ada: Any) -> None:
+    page = ada.get("/overview?range=7d&model=nothing&tz=Europe/Berlin")
+    assert b"Nothing matches the filters" in page.content
+    assert page.context["newest"]["plain"] == "?range=7d&tz=Europe%2FBerlin"

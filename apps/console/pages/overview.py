@@ -67,7 +67,8 @@ def _newest(request: HttpRequest, bar: Bar) -> dict[str, Any] | None:
     began = datetime.fromisoformat(found.data[0]["start_time"])
     day = timedelta(hours=12)
     around = bar.at(began - day, began + day, **dict.fromkeys(bar.filters), project=bar.filters.get("project"))
-    return {"start_time": began, "around": f"?{around}"}
+    plain = bar.query(**dict.fromkeys(bar.filters), project=bar.filters.get("project"))
+    return {"start_time": began, "around": f"?{around}", "filtered": bar.start <= began < bar.end, "plain": f"?{plain}"}
 
 
 def _series(request: HttpRequest, bar: Bar) -> Answer:
