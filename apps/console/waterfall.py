@@ -249,6 +249,14 @@ def errors_of(document: Mapping[str, Any]) -> list[Span]:
     return sorted(failed, key=lambda span: (-span["depth"], span["offset_ms"]))
 
 
+def failures_of(document: Mapping[str, Any]) -> list[tuple[Span, int]]:
+    """What failed, once for each name and type of error: the first of its kind, and how many there are."""
+    groups: dict[tuple[Any, Any], list[Span]] = {}
+    for span in errors_of(document):
+        groups.setdefault((span["name"], span["error_type"]), []).append(span)
+    return [(spans[0], len(spans)) for spans in groups.values()]
+
+
 def chosen_span(document: Mapping[str, Any], span_id: str) -> Span | None:
     """The span whose detail is shown: the named one, else where the first error began, else the root."""
     spans: Sequence[Span] = document["spans"]

@@ -83,6 +83,24 @@ def test_who_names_a_trace_means_it_whenever_it_was(story: World, ada: Any) -> N
     assert ids(ada.get("/traces", {"trace_id": f"{60:032x}", "range": "1h"})) == []
 
 
+def test_a_page_stays_light_with_the_longest_names(world: World, ada: Any) -> None:
+    long = {name: name[0] * 200 for name in ("name", "model", "provider", "user_id", "session_id", "environment")}
+    sent = [
+        {
+            **long,
+            "trace_id": f"{n:032x}",
+            "span_id": f"{n:016x}",
+            "kind": "llm",
+            "start_time": datetime.now(UTC).isoformat(),
+        }
+        for n in range(1, 121)
+    ]
+    assert world.send("POST", "/api/v1/traces", {"spans": sent}, key=world.key).json()["rejected"] == []
+    page = ada.get("/traces?limit=1000")
+    assert len(ids(page)) == 100 and len(page.content) < 230_000
+    assert len(ids(ada.get(f"/traces?{page.context['next']}"))) == 20
+
+
 def test_an_empty_list_says_so(world: World, ada: Any) -> None:
     assert b"No traces" in ada.get("/traces").content
 

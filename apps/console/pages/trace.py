@@ -56,6 +56,7 @@ def _whole(request: HttpRequest, bar: Bar, trace_id: str, form: ScoreForm | None
         return _missing(request, bar, answer, trace_id)
     document = answer.document
     chosen = waterfall.chosen_span(document, bar.own.get("span", ""))
+    failures = waterfall.failures_of(document)[:MOST_ERRORS]
     context = {
         **_common(request, bar, trace_id, form),
         "title": document["name"] or "(no name)",
@@ -68,7 +69,8 @@ def _whole(request: HttpRequest, bar: Bar, trace_id: str, form: ScoreForm | None
         "cost_parts": waterfall.cost_parts(document),
         "user_path": _path("/users", document["user_id"]) if may(request, "costs:read") else "",
         "session_path": _path("/conversations", document["session_id"]),
-        "errors": waterfall.errors_of(document)[:MOST_ERRORS],
+        "errors": failures,
+        "more_errors": document["totals"]["error_count"] - sum(count for _, count in failures),
         "scores": document["scores"][:MOST_SCORES],
         "span": None if chosen is None else _detail(request, bar, trace_id, chosen["span_id"]),
     }

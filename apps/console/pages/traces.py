@@ -40,6 +40,8 @@ LABELS: Final[dict[str, str]] = {
 }
 SORTING: Final = ("sort_by", "sort_order")
 PAGE: Final = ("cursor", "limit")
+MOST_ROWS: Final = 100  # of a page, whatever the address says: a person reads no more, and it stays light
+MOST_MODELS: Final = 4
 OWN: Final = (*LABELS, *SORTING, *PAGE, *conditions.NAMES)
 STATUSES: Final = (("", "Any"), ("ok", "ok"), ("error", "error"), ("unset", "unset"))
 ERRORS: Final = (("", "Any"), ("true", "With errors"), ("false", "Without errors"))
@@ -65,7 +67,7 @@ COLUMNS: Final = (
 @page("traces:read")
 def traces(request: HttpRequest) -> HttpResponse:
     """One question: the list, or the search where there are conditions on spans."""
-    asked = read_bar(request, OWN)
+    asked = _limited(read_bar(request, OWN))
     rows = conditions.rows_of(asked.own)
     own = conditions.kept(asked.own, rows)
     bar = replace(asked, own={name: value for name, value in own.items() if name != "cursor"})
@@ -134,10 +136,25 @@ def _of_the_page(bar: Bar) -> dict[str, str]:
     return {name: bar.own[name] for name in (*SORTING, *PAGE) if name in bar.own}
 
 
+def _limited(bar: Bar) -> Bar:
+    """What is no number is left for the API to refuse."""
+    limit = bar.own.get("limit", "")
+    large = limit.isdecimal() and int(limit[:9]) > MOST_ROWS
+    return replace(bar, own={**bar.own, "limit": str(MOST_ROWS)}) if large else bar
+
+
 def _with_shares(rows: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Each row with its duration as a share of the page's longest, to be seen rather than read."""
-    longest = max((number_of(row["duration_ms"]) or 0 for row in rows), default=0)
-    return [{**row, "share": (number_of(row["duration_ms"]) or 0) / longest if longest else 0} for row in rows]
+    lengths = [number_of(row["duration_ms"]) or 0 for row in rows]
+    longest = max(lengths, default=0)
+    return [
+        {
+            **row,
+            "share": length / longest if longest else 0,
+            "models_text": ", ".join(row["models"][:MOST_MODELS])[:400],
+        }
+        for row, length in zip(rows, lengths, strict=True)
+    ]
 
 
 def _column(bar: Bar, name: str, label: str) -> dict[str, Any]:
