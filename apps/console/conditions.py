@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
+from apps.common.reads.reading import choice
 from apps.traces.search.fields import ATTRIBUTE, FIELDS, OPERATORS, SCORE
 
 ROWS: Final = 5
@@ -107,9 +108,13 @@ def body(rows: list[Row], listing: Mapping[str, Any], own: Mapping[str, str]) ->
 
     Args:
         listing: the range, the bar's filters and the page's own parameters, as `GET /api/v1/traces` takes them.
+
+    Raises:
+        ApiError: 1202 for an unknown `match`.
     """
     said = {name: listing[name] for name in ("project", "start_time", "end_time") if listing.get(name)}
-    groups = [*_of_rows(rows, own.get("match", "span")), *_of_list(listing)]
+    match = choice(own.get("match", "span"), tuple(MATCHES), "match")
+    groups = [*_of_rows(rows, match), *_of_list(listing)]
     sort = {name: own[name] for name in ("sort_by", "sort_order") if name in own}
     page: dict[str, Any] = {"cursor": own["cursor"]} if "cursor" in own else {}
     if own.get("limit", "").isdecimal():

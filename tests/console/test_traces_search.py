@@ -84,6 +84,7 @@ def test_a_wrong_condition_is_told_at_its_row(story: World, ada: Any) -> None:
     assert [bool(row.error) for row in page.context["conditions"]] == [False, True, False, False, False]
     page = ada.get("/traces", {"f1": "modle", "v1": "x", "match": "trace"})
     assert "Did you mean model?" in page.context["conditions"][0].error
+    assert ada.get("/traces", {"f1": "model", "v1": "x", "match": "spam"}).status_code == 400
     page = ada.get("/traces", {"f1": "model", "v1": "x", "min_cost": "cheap"})
     assert page.status_code == 200 and not page.context["answer"].ok
 
