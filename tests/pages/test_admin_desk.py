@@ -87,6 +87,16 @@ def test_every_list_is_searched_and_bounded() -> None:
         assert not model_admin.show_full_result_count, model
 
 
+def test_an_empty_list_says_whether_there_is_nothing_or_nothing_fits(desk: Client) -> None:
+    page = reverse("admin:costs_budget_changelist")
+    assert "There are no budgets yet." in check_page(desk.get(page))
+    found = check_page(desk.get(page, {"q": "nobody"}))
+    assert "Nothing fits" in found
+    assert f'href="{page}">Show everything' in found
+    assert "Nothing fits" in check_page(desk.get(page, {"period__exact": "day"}))
+    assert 'name="action"' not in found
+
+
 # -- the search ----------------------------------------------------------------------------------------------------
 
 
