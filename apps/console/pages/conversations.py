@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.http import HttpRequest, HttpResponse
@@ -37,7 +37,7 @@ NO_FILTERS: Final = {"provider": "provider", "model": "model"}  # a conversation
 ROWS: Final = 30
 TURNS: Final = 20
 # Turns whose texts are on the page at once, if their traces are small; those of others come when they are scrolled to.
-AT_ONCE: Final = 5
+AT_ONCE: Final = 3
 SMALL: Final = 40
 # `of` is the project's slug, where several have a conversation of this id; `from` is the number of the first turn.
 OWN: Final = ("of", "cursor", "from")
@@ -50,7 +50,7 @@ def conversations(request: HttpRequest) -> HttpResponse:
     asked = read_bar(request, own=(*LABELS, *SORTING, "cursor"))
     bar = replace(asked, own={name: value for name, value in asked.own.items() if name != "cursor"})
     without = dict.fromkeys(NO_FILTERS)
-    report = ask(request, "metrics/conversations", bar.question(interval=bar.interval, **without))
+    report = ask(request, "metrics/conversations", bar.question(interval=_interval(bar), **without))
     answer = ask(request, "sessions", asked.listing(**asked.own, limit=ROWS, **without))
     rows = report.document.get("series", []) if report.ok else []
     context = {
@@ -72,6 +72,13 @@ def conversations(request: HttpRequest) -> HttpResponse:
     }
     drawn = {**bar_context(request, bar, further=LABELS, drawn=LABELS), **context}
     return show(request, "console/conversations/list.html", drawn)
+
+
+def _interval(bar: Bar) -> str:
+    """Wider buckets than those of requests, of which a conversation has many: rates of a handful only jump."""
+    if bar.interval == "1hour" and bar.length <= timedelta(days=2):
+        return "1hour"
+    return {"1min": "5min", "5min": "1hour", "1hour": "6hour", "6hour": "1day"}.get(bar.interval, bar.interval)
 
 
 def _charts(bar: Bar, rows: Any) -> list[tuple[str, str, Any]]:
