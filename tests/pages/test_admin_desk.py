@@ -273,10 +273,10 @@ def test_only_superusers_see_a_refused_span_and_drive_it(desk: Client, staff: Cl
 
 
 def test_every_reason_can_be_chosen() -> None:
-    from apps.ingest import admin as page
+    from apps.ingest import letters
 
-    folder = Path(page.__file__).parent
+    folder = Path(letters.__file__).parent
     texts = [path.read_text(encoding="utf-8") for path in folder.glob("*.py")]
     named = {name for text in texts for name in re.findall(r'Drop\(\s*"([a-z_]+)"', text)}
     assert len(named) > 5
-    assert named <= set(page.REASONS)
+    assert named <= set(letters.REASONS)
