@@ -81,17 +81,36 @@ def pages() -> list[Page]:
         ),
         Page("/performance, trends", at("/performance", view="trends")),
         Page("/performance of a model", at("/performance", model=long_name("model", 7))),
+        Page("/costs/by user, 7 d", at("/costs/by", 7, by="user")),
+        Page("/costs/by tag, 7 d", at("/costs/by", 7, by="tag")),
+        Page("/costs/change, 7 d", at("/costs/change", 7)),
+        Page("/costs/forecast", plain("/costs/forecast")),
+        Page("/costs/unpriced, 7 d", at("/costs/unpriced", 7)),
+        Page("/overview/users, 7 d", at("/overview/users", 7)),
         Page("/models/compare, 7 d", at("/models/compare", 7, models=compared)),
         Page("/traces of a user", at("/traces", user_id=user_of)),
         Page("/traces, dearest", at("/traces", 7, sort_by="total_cost_usd")),
-        Page("/traces, a word", at("/traces", 7, text=lambda facts: facts.rng.choice(facts.words[3_000:]))),
+        Page("/traces, a word", at("/traces", 7, search=lambda facts: facts.rng.choice(facts.words[3_000:]))),
         Page("/traces/<id>", lambda facts: f"/traces/{facts.rng.choice(facts.traces)}"),
         Page("/users/<id>, 7 d", lambda facts: at(f"/users/{user_of(facts)}", 7)(facts)),
         *(Page(path, plain(path)) for path in PLAIN),
     ]
 
 
-PLAIN = ("/exports", "/exports/new", "/start", "/settings", "/settings/members", "/settings/keys", "/settings/audit")
+PLAIN = (
+    *(
+        "/exports",
+        "/exports/new",
+        "/exports/schedules",
+        "/ingest",
+        "/ingest/letters",
+        "/start",
+        "/settings/organization",
+        "/settings/members",
+        "/settings/keys",
+    ),
+    *("/settings/prices", "/settings/audit"),
+)
 
 
 class Browser:
