@@ -62,6 +62,8 @@ def test_asks_the_engine_once(story: World, ada: Any) -> None:
 def test_pages_go_on_over_the_same_range_and_order(world: World, ada: Any) -> None:
     send(world, *(span(number, 1, number, session_id=f"s{number:02}") for number in range(1, 41)))
     first = ada.get("/conversations", {"sort_by": "last_activity"})
+    fixed = dict(parse_qsl(first.context["next"]))
+    assert {name: fixed.get(name) for name in ("start_time", "end_time")} == first.context["bar"].period()
     second = ada.get("/conversations?" + first.context["next"])
     assert second.context["answer"].ok, second.context["answer"].problem
     ids = [row["session_id"] for page in (first, second) for row in page.context["rows"]]

@@ -88,6 +88,8 @@ def test_pages_of_scores_go_on_over_the_same_range(judged: World, ada: Any) -> N
     more = [{"trace_id": f"{1:032x}", "name": "more", "value": number} for number in range(60)]
     assert judged.send("POST", "/api/v1/scores", {"scores": more}, key=judged.key).status_code == 200
     first = ada.get("/quality/scores", {"name": "more"})
+    fixed = dict(parse_qsl(first.context["next"]))
+    assert {name: fixed.get(name) for name in ("start_time", "end_time")} == first.context["bar"].period()
     second = ada.get("/quality/scores?" + first.context["next"])
     assert second.context["answer"].ok, second.context["answer"].problem
     values = [row["value"] for page in (first, second) for row in page.context["rows"]]
