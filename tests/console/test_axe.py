@@ -20,8 +20,8 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium on the PATH"),
     pytest.mark.timeout(280),
 ]
-# Beside the console: the pages of the account, of the documentation, and Swagger.
-FURTHER = ("/account", "/account/password", "/docs/errors/", "/api/docs/")
+# Beside the console; Swagger UI is looked at in tests/pages/test_browser.py.
+FURTHER = ("/account", "/account/password", "/docs/errors/")
 
 
 @pytest.fixture
