@@ -116,6 +116,7 @@ def _fields(request: HttpRequest, bar: Bar, rows: list[conditions.Row], answer: 
         "conditions": conditions.drawn(rows, {} if answer.ok else answer.fields),
         "condition_rows": len(rows),
         "bar_open": not answer.ok,
+        "bar_folded": True,  # the chips say what is set; the list is what one came for
         "condition_fields": conditions.SUGGESTED,
         "operators": conditions.OPERATOR_CHOICES,
         "matches": conditions.MATCHES.items(),
