@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 MOST_BYTES = 250_000
-VIEW = {"width": 1280, "height": 860}
+WIDTH, HEIGHT = 1280, 860
 # The picture's name; the page, or the list and what the first link that is followed looks like; its caption.
 PAGES: tuple[tuple[str, str, str, str], ...] = (
     ("overview", "/overview?range=24h", "", "The overview"),
@@ -104,14 +104,17 @@ def main() -> None:
     parser.add_argument("--only", default="", help="pictures whose names hold this")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    troubles = []
+    troubles: list[str] = []
     with sync_playwright() as playwright:
         chromium = shutil.which("chromium") or shutil.which("google-chrome")
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         state = None
         for scheme in ("light", "dark"):
             context = browser.new_context(
-                color_scheme=scheme, viewport=VIEW, timezone_id="Europe/Berlin", storage_state=state
+                color_scheme=scheme,
+                viewport={"width": WIDTH, "height": HEIGHT},
+                timezone_id="Europe/Berlin",
+                storage_state=state,
             )
             page = context.new_page()
             if state is None:

@@ -6,6 +6,8 @@ more to list.
 
 from __future__ import annotations
 
+import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from tests.support.counted import STANDING, counted
 from tests.support.world import World
 
 pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("every-page")]
+GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "page_counts.json"
 MOST_BYTES, MOST_ASKED = 300_000, 3
 ASSET = re.compile(r'(?:src|href)="/static/([^"?]+\.(?:js|css|svg|png|woff2))"')
 # What the metrics engine answers; the rest are plain reads.
@@ -59,6 +62,7 @@ def test_the_number_of_rows_changes_nothing(world: World, browser_of: Any) -> No
     addresses = furnish(world)
     web = browser_of(world.ada)
     before = {route: statements(web, path) for route, path in addresses.items()}
+    within_the_table({route: len(texts) for route, texts in before.items()})
     more_of_everything(world)
     after = {route: statements(web, path) for route, path in addresses.items()}
     more = {
@@ -67,6 +71,16 @@ def test_the_number_of_rows_changes_nothing(world: World, browser_of: Any) -> No
         if len(after[route]) > len(before[route])
     }
     assert not more, "\n".join(f"{route}: {text[:300]}" for route, texts in more.items() for text in set(texts))
+
+
+def within_the_table(found: dict[str, int]) -> None:
+    """The statements of every page, once everybody is known and nothing kept: no more than is written down."""
+    if os.environ.get("UPDATE_GOLDEN"):
+        GOLDEN.write_text(json.dumps(found, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    table = json.loads(GOLDEN.read_text(encoding="utf-8"))
+    over = {route: (count, table.get(route)) for route, count in found.items() if count > table.get(route, 0)}
+    assert over == {}, "run with UPDATE_GOLDEN=1 if the change is meant"
+    assert set(table) == set(found), "the table names pages that are gone: run with UPDATE_GOLDEN=1"
 
 
 def statements(web: Client, path: str) -> list[str]:
