@@ -15,10 +15,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
 from apps.common.parameters import check_parameters
-from apps.console.asking import Answer, ask, may, send
+from apps.console.asking import ask, may, send
 from apps.console.bar import browser_zone, text_of
 from apps.console.page import page, part
-from apps.console.pages.settings.common import confirm, listed, settings_page, the
+from apps.console.pages.settings.common import asked_once, listed, settings_page, the
 from apps.console.pages.settings.forms import ApiForm, Flag, Line, Lines, Pick, Picks
 from apps.costs.budgets.models import Period
 from apps.orgs.door import principal_of
@@ -206,16 +206,17 @@ def delete_budget(request: HttpRequest, number: int) -> HttpResponse:
     """Ask once, then delete a budget."""
     check_parameters(request, ())
     row = the(ask(request, f"budgets/{number}", {"fields": "name,hard_stop"})).document
-    refused: Answer | None = None
-    if request.method == "POST":
-        answer = send(request, "DELETE", f"budgets/{number}")
-        if answer.ok:
-            messages.success(request, f"The budget {row['name']} is deleted.")
-            return redirect(LIST)
-        refused = answer
     sentences = ["Its definition is gone then; what was spent stays in every report."]
     if row["hard_stop"]:
         sentences.append("Clients that ask it whether to stop get 404 from then on.")
-    context = {"title": f"Delete “{row['name']}”?", "sentences": sentences, "button": "Delete the budget"}
-    status = refused.status if refused else 200
-    return confirm(request, "budgets", status=status, **context, back=f"{LIST}/{number}", refused=refused)
+    return asked_once(
+        request,
+        "budgets",
+        lambda: send(request, "DELETE", f"budgets/{number}"),
+        done=f"The budget {row['name']} is deleted.",
+        after=LIST,
+        title=f"Delete “{row['name']}”?",
+        sentences=sentences,
+        button="Delete the budget",
+        back=f"{LIST}/{number}",
+    )

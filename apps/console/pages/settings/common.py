@@ -7,9 +7,11 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from django.contrib import messages
 from django.contrib.sessions.models import Session
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 
 from apps.common.errors import ApiError
 from apps.common.parameters import check_parameters
@@ -62,9 +64,25 @@ def listed(request: HttpRequest, path: str, **parameters: Any) -> tuple[Answer, 
     return found, f"?{query.urlencode()}" if query["cursor"] else ""
 
 
-def confirm(request: HttpRequest, tab: str, *, status: int = 200, **context: Any) -> HttpResponse:
-    """The page that asks once before something ends: `title`, `sentences`, `button`, `back`, and `refused`."""
-    return settings_page(request, tab, "confirm.html", context, status)
+def asked_once(
+    request: HttpRequest, tab: str, deed: Callable[[], Answer], *, done: str, after: str, **context: Any
+) -> HttpResponse:
+    """Ask once on a page of its own, and do it when the page is sent.
+
+    Args:
+        deed: asks the API to do it.
+        done: what is said afterwards, at the address `after`.
+        context: the page's `title`, `sentences`, `button` and `back`.
+    """
+    refused: Answer | None = None
+    if request.method == "POST":
+        answer = deed()
+        if answer.ok:
+            messages.success(request, done)
+            return redirect(after)
+        refused = the(answer) if answer.status in (403, 404) else answer
+    status = 200 if refused is None else refused.status
+    return settings_page(request, tab, "confirm.html", {**context, "refused": refused}, status)
 
 
 def once() -> str:

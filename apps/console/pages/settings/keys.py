@@ -12,7 +12,7 @@ from apps.common.parameters import check_parameters
 from apps.console.asking import ask, send
 from apps.console.page import page
 from apps.console.pages.settings.common import (
-    confirm,
+    asked_once,
     listed,
     made_once,
     once,
@@ -153,17 +153,19 @@ def revoke_key(request: HttpRequest, number: int) -> HttpResponse:
     """Ask once, then end a key."""
     check_parameters(request, ())
     row = the(ask(request, f"keys/{number}")).document
-    refused = None
-    if request.method == "POST":
-        answer = send(request, "DELETE", f"keys/{number}")
-        if answer.ok:
-            messages.success(request, f"{row['prefix']} is revoked. It stops working everywhere within ten seconds.")
-            return redirect(LIST)
-        refused = answer
     sentences = [
         f"Programs that use {row['prefix']} are refused within ten seconds, and so are the spans that they send.",
         "This cannot be undone. To change the text without a gap, rotate the key instead.",
     ]
-    context = {"title": f"Revoke “{row['name']}”?", "sentences": sentences, "button": "Revoke the key"}
-    status = refused.status if refused else 200
-    return confirm(request, "keys", status=status, **context, back=f"{LIST}/{number}", refused=refused, last_use=row)
+    return asked_once(
+        request,
+        "keys",
+        lambda: send(request, "DELETE", f"keys/{number}"),
+        done=f"{row['prefix']} is revoked. It stops working everywhere within ten seconds.",
+        after=LIST,
+        title=f"Revoke “{row['name']}”?",
+        sentences=sentences,
+        button="Revoke the key",
+        back=f"{LIST}/{number}",
+        last_use=row,
+    )

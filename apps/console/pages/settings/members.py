@@ -9,10 +9,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
 from apps.common.parameters import check_parameters
-from apps.console.asking import Answer, ask, send
+from apps.console.asking import ask, send
 from apps.console.page import page
 from apps.console.pages.settings.common import (
-    confirm,
+    asked_once,
     listed,
     made_once,
     once,
@@ -97,20 +97,21 @@ def remove_member(request: HttpRequest, number: int) -> HttpResponse:
     """Ask once, then remove a member."""
     check_parameters(request, ())
     row = the(ask(request, f"members/{number}")).document
-    refused: Answer | None = None
-    if request.method == "POST":
-        answer = send(request, "DELETE", f"members/{number}")
-        if answer.ok:
-            messages.success(request, f"{row['email']} is no member any more.")
-            return redirect(LIST)
-        refused = answer
     sentences = [
         f"{row['email']} loses sight of this organization within ten seconds. The account itself stays.",
         "Keys that this person made stay, since programs depend on them: revoke those that should end.",
     ]
-    context = {"title": f"Remove {row['name'] or row['email']}?", "sentences": sentences, "button": "Remove the member"}
-    status = refused.status if refused else 200
-    return confirm(request, "members", status=status, **context, back=f"{LIST}/{number}", refused=refused)
+    return asked_once(
+        request,
+        "members",
+        lambda: send(request, "DELETE", f"members/{number}"),
+        done=f"{row['email']} is no member any more.",
+        after=LIST,
+        title=f"Remove {row['name'] or row['email']}?",
+        sentences=sentences,
+        button="Remove the member",
+        back=f"{LIST}/{number}",
+    )
 
 
 @page(NEEDS, POST=NEEDS)
@@ -137,14 +138,14 @@ def invite(request: HttpRequest) -> HttpResponse:
 def revoke_invitation(request: HttpRequest, number: int) -> HttpResponse:
     """Ask once, then let a link open nothing any more."""
     check_parameters(request, ())
-    refused: Answer | None = None
-    if request.method == "POST":
-        answer = send(request, "DELETE", f"invitations/{number}")
-        if answer.ok:
-            messages.success(request, "The invitation is revoked: its link opens nothing any more.")
-            return redirect(LIST)
-        refused = the(answer) if answer.status in (403, 404) else answer
-    sentences = ["Its link opens nothing any more. You can invite the same address again."]
-    context = {"title": "Revoke the invitation?", "sentences": sentences, "button": "Revoke the invitation"}
-    status = refused.status if refused else 200
-    return confirm(request, "members", status=status, **context, back=LIST, refused=refused)
+    return asked_once(
+        request,
+        "members",
+        lambda: send(request, "DELETE", f"invitations/{number}"),
+        done="The invitation is revoked: its link opens nothing any more.",
+        after=LIST,
+        title="Revoke the invitation?",
+        sentences=["Its link opens nothing any more. You can invite the same address again."],
+        button="Revoke the invitation",
+        back=LIST,
+    )

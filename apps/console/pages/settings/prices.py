@@ -12,9 +12,9 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
 from apps.common.parameters import check_parameters
-from apps.console.asking import Answer, ask, may, send
+from apps.console.asking import ask, may, send
 from apps.console.page import page
-from apps.console.pages.settings.common import confirm, settings_page, the
+from apps.console.pages.settings.common import asked_once, settings_page, the
 from apps.console.pages.settings.forms import ApiForm, Flag, Line, Lines, Moment, Pick, Query, number_of
 from apps.costs.pricebook.checks import SERVICE_TIERS
 from apps.costs.pricebook.kinds import PRICE_KINDS
@@ -226,21 +226,20 @@ def end_price(request: HttpRequest, number: int) -> HttpResponse:
     """Ask once, then end an entry from now on, or for all calls."""
     check_parameters(request, ())
     row = the(ask(request, f"costs/prices/{number}")).document
-    refused: Answer | None = None
-    if request.method == "POST":
-        withdraw = {"withdraw": "true"} if request.POST.get("withdraw") else {}
-        answer = send(request, "DELETE", f"costs/prices/{number}", parameters=withdraw)
-        if answer.ok:
-            messages.success(
-                request, f"The price of {row['model']} {'is withdrawn' if withdraw else 'has ended'}. {REPRICE}"
-            )
-            return redirect(LIST)
-        refused = answer
+    withdraw = {"withdraw": "true"} if request.POST.get("withdraw") else {}
     sentences = [
         "Calls from now on are priced by the next entry that fits, else by the bundled price list. Its history stays.",
         REPRICE,
     ]
-    tick = ("withdraw", "Withdraw it: let it hold for no call at all, past ones included, as if it had not been")
-    context = {"title": f"End the price of {row['model']}?", "sentences": sentences, "button": "End the price"}
-    status = refused.status if refused else 200
-    return confirm(request, "prices", status=status, **context, tick=tick, back=f"{LIST}/{number}", refused=refused)
+    return asked_once(
+        request,
+        "prices",
+        lambda: send(request, "DELETE", f"costs/prices/{number}", parameters=withdraw),
+        done=f"The price of {row['model']} {'is withdrawn' if withdraw else 'has ended'}. {REPRICE}",
+        after=LIST,
+        title=f"End the price of {row['model']}?",
+        sentences=sentences,
+        button="End the price",
+        tick=("withdraw", "Withdraw it: let it hold for no call at all, past ones included, as if it had not been"),
+        back=f"{LIST}/{number}",
+    )

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
 from apps.common.parameters import check_parameters
-from apps.console.asking import Answer, ask, may, send
+from apps.console.asking import ask, may, send
 from apps.console.bar import browser_zone
 from apps.console.page import page, part
-from apps.console.pages.settings.common import confirm, listed, settings_page, the
+from apps.console.pages.settings.common import asked_once, listed, settings_page, the
 from apps.console.pages.settings.forms import ApiForm, Flag, Lines, Moment, Picks
 from apps.orgs.door import principal_of
 
@@ -76,32 +75,27 @@ def _told(row: Any) -> dict[str, Any]:
     return {"row": row, "under_way": row["state"] in UNDER_WAY, "sums": done, "models": done.get("by_model", [])[:100]}
 
 
-def _deed(request: HttpRequest, number: int, deed: str, said: str) -> tuple[HttpResponse | None, Answer | None]:
-    answer = send(request, "POST", f"costs/reprice/{number}/{deed}")
-    if not answer.ok:
-        return None, answer
-    messages.success(request, said)
-    return redirect(f"{LIST}/{number}"), None
-
-
 @page(MANAGE, POST=MANAGE)
 def apply_repricing(request: HttpRequest, number: int) -> HttpResponse:
     """Ask once, then change what was counted."""
     check_parameters(request, ())
     row = the(ask(request, f"costs/reprice/{number}")).document
-    refused: Answer | None = None
-    if request.method == "POST":
-        done, refused = _deed(request, number, "apply", "The new costs are being written; answers show them at once.")
-        if done is not None:
-            return done
     counted = row["counted"] or {}
     sentences = [
         f"The costs of {counted.get('changed', 0):,} spans are replaced: reports, budgets, exports show the new.",
         "It can be undone for 90 days.",
     ]
-    context = {"title": f"Apply repricing {number}?", "sentences": sentences, "button": "Apply"}
-    status = refused.status if refused else 200
-    return confirm(request, "prices", status=status, **context, back=f"{LIST}/{number}", refused=refused)
+    return asked_once(
+        request,
+        "prices",
+        lambda: send(request, "POST", f"costs/reprice/{number}/apply"),
+        done="The new costs are being written; answers show them at once.",
+        after=f"{LIST}/{number}",
+        title=f"Apply repricing {number}?",
+        sentences=sentences,
+        button="Apply",
+        back=f"{LIST}/{number}",
+    )
 
 
 @page(MANAGE, POST=MANAGE)
@@ -109,15 +103,18 @@ def undo_repricing(request: HttpRequest, number: int) -> HttpResponse:
     """Ask once, then give the spans the costs again that they had."""
     check_parameters(request, ())
     the(ask(request, f"costs/reprice/{number}"))
-    refused: Answer | None = None
-    if request.method == "POST":
-        done, refused = _deed(request, number, "undo", "The spans get the costs again that they had.")
-        if done is not None:
-            return done
     sentences = [
         "Spans have the costs again that they had before, to the last digit.",
         "Spans that were replaced or deleted since stay as they are, and are counted.",
     ]
-    context = {"title": f"Undo repricing {number}?", "sentences": sentences, "button": "Undo"}
-    status = refused.status if refused else 200
-    return confirm(request, "prices", status=status, **context, back=f"{LIST}/{number}", refused=refused)
+    return asked_once(
+        request,
+        "prices",
+        lambda: send(request, "POST", f"costs/reprice/{number}/undo"),
+        done="The spans get the costs again that they had.",
+        after=f"{LIST}/{number}",
+        title=f"Undo repricing {number}?",
+        sentences=sentences,
+        button="Undo",
+        back=f"{LIST}/{number}",
+    )
