@@ -10,16 +10,26 @@ import orjson
 
 PLACES = Decimal("1e-12")
 _WIDE = Context(prec=60, rounding=ROUND_HALF_EVEN)
+# No double is so large. Written out, a number that somebody typed as 1e999999999 would be a gigabyte of zeros.
+_MOST_DIGITS = 310
 _OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC | orjson.OPT_NON_STR_KEYS
 
 
 def decimal_text(value: Decimal) -> str:
-    """A decimal as a JSON number: at most 12 places, no exponent, no trailing zeros; `null` if not finite."""
+    """A decimal as a JSON number: at most 12 places, no exponent, no trailing zeros; `null` if not finite.
+
+    A number beyond what a double holds keeps an exponent.
+    """
     if not value.is_finite():
         return "null"
     exponent = value.as_tuple().exponent
+    if value and value.adjusted() >= _MOST_DIGITS:
+        return format(value, "e")
     if isinstance(exponent, int) and exponent < -12:
-        value = value.quantize(PLACES, context=_WIDE)
+        context = _WIDE if value.adjusted() < 40 else Context(prec=_MOST_DIGITS + 20, rounding=ROUND_HALF_EVEN)
+        value = value.quantize(PLACES, context=context)
+    elif not value:
+        return "0"  # whatever its exponent
     text = format(value, "f")
     if "." in text:
         text = text.rstrip("0").rstrip(".")

@@ -23,6 +23,7 @@ from django.urls import resolve
 
 from apps.common import jsontext
 from apps.common.edge.exceptions import answer as refused
+from apps.common.errors import ApiError
 from apps.common.ids import request_id
 from apps.common.rates.limits import refusal, take
 from apps.orgs.door import principal_of
@@ -126,7 +127,11 @@ def send(
     parameters: Mapping[str, Any] | None = None,
 ) -> Answer:
     """POST, PUT, PATCH or DELETE a path of the API with a JSON body; only behind the page's own CSRF check."""
-    content = b"" if body is None else jsontext.dumps(body)
+    try:
+        content = b"" if body is None else jsontext.dumps(body)
+    except TypeError:  # a whole number beyond 64 bits, half a surrogate pair, lists within lists 254 deep
+        problem = ApiError(1200, "This cannot be sent: a number is too large, a text is broken or lists lie too deep.")
+        return Answer(quote(f"/api/v1/{path}"), 400, _document(refused(problem, request)))
     return _said(request, method, f"/api/v1/{path}", _query(parameters), content)
 
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 from apps.common.reads.reading import choice
+from apps.console.figures import typed_number
 from apps.traces.search.fields import ATTRIBUTE, FIELDS, OPERATORS, SCORE
 
 ROWS: Final = 5
@@ -145,7 +145,7 @@ def _of_list(listing: Mapping[str, Any]) -> list[Filter]:
     for edge, operator in (("min", "gte"), ("max", "lte")):
         for name, field in _NUMBERS.items():
             if listing.get(f"{edge}_{name}"):
-                made.append({"field": field, "operator": operator, "value": _number(listing[f"{edge}_{name}"])})
+                made.append({"field": field, "operator": operator, "value": typed_number(listing[f"{edge}_{name}"])})
     if listing.get("has_error"):
         wanted = {"true": True, "false": False}.get(listing["has_error"].lower(), listing["has_error"])
         made.append({"field": "trace.has_error", "operator": "eq", "value": wanted})
@@ -160,15 +160,6 @@ def _alone(*leaves: Filter) -> Filter:
 
 def _listed(text: str) -> list[str]:
     return [item for item in text.split(",") if item]
-
-
-def _number(text: str) -> Any:
-    """A number; what is none goes as the text it is, and is refused by the API."""
-    try:
-        number = Decimal(text.strip())
-    except InvalidOperation:
-        return text
-    return number if number.is_finite() else text
 
 
 def _value(row: Row) -> Any:
@@ -187,7 +178,7 @@ def _typed(text: str, kind: str, operator: str) -> Any:
     if kind in ("boolean", "attribute", "score") and not ordered and text.lower() in ("true", "false"):
         return text.lower() == "true"
     if kind in ("number", "score") or (kind == "attribute" and ordered):
-        return _number(text)
+        return typed_number(text)
     return text
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 NOTHING: Final = "–"
 MOST_PERCENT: Final = 1_000
+_MOST_DIGITS: Final = 300
 _STEPS: Final = ((1_000_000_000_000, "T"), (1_000_000_000, "B"), (1_000_000, "M"))
 
 
@@ -18,6 +19,15 @@ def number_of(value: Any) -> Decimal | None:
         return None
     number = Decimal(str(value))
     return number if number.is_finite() else None
+
+
+def typed_number(text: str) -> Decimal | str:
+    """A number that somebody typed; what is none, or none that JSON can carry, stays the text that the API refuses."""
+    try:
+        number = Decimal(text.strip())
+    except InvalidOperation:
+        return text
+    return number if number.is_finite() and abs(number.adjusted()) < _MOST_DIGITS else text
 
 
 def _grouped(number: Decimal, places: int) -> str:

@@ -222,3 +222,24 @@ def test_texts_are_columns_for_those_who_read_them(world: World, browser_of: Any
     bill = browser_of(world.new_person("bill@acme.example", Role.BILLING))
     page = bill.post("/exports/new?kind=traces", {**TRACES, "fields": ["input"]})
     assert page.status_code == 403 and not ExportJob.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"start_time": "0001-01-01T00:00+14:00"},
+        {"start_time": "0001-01-01T00:00"},  # before the first day in UTC, by Berlin's clock
+        {"end_time": "9999-12-31T23:59-12:00"},
+        {"filter": '{"field": "name", "operator": "eq", "value": "\\ud800"}'},
+        {"filter": '{"field": "duration_ms", "operator": "eq", "value": [' + "9" * 30 + "]}"},
+        {"filter": "[" * 400 + "]" * 400},
+        {"filter": "[" * 5_000 + "]" * 5_000},
+    ],
+    ids=lambda wrong: str(wrong)[:60],
+)
+def test_what_cannot_be_sent_is_told_at_the_form(story: World, ada: Any, wrong: dict[str, str]) -> None:
+    page = new(ada, "traces", {**TRACES, **wrong})
+    assert page.status_code == 400 and page.context["form"].errors
+    told = new(ada, "traces", {**TRACES, **wrong, "estimate": "1"})
+    assert told.status_code in (200, 400)
+    assert not ExportJob.objects.exists()

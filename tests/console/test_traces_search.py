@@ -89,6 +89,19 @@ def test_a_wrong_condition_is_told_at_its_row(story: World, ada: Any) -> None:
     assert page.status_code == 200 and not page.context["answer"].ok
 
 
+@pytest.mark.parametrize("value", ["1e999999999", "1e5000", "nan", "1" * 400])
+def test_a_number_of_any_size_is_told_at_its_row(story: World, ada: Any, value: str) -> None:
+    page = ada.get("/traces", {"range": "7d", "f1": "duration_ms", "o1": "gt", "v1": value})
+    assert page.status_code == 200 and page.context["answer"].status == 400
+    assert page.context["conditions"][0].error
+
+
+@pytest.mark.parametrize("value", ["1" * 60 + "." + "1" * 13, "1e-400000"])
+def test_a_number_of_many_places_is_asked_for(story: World, ada: Any, value: str) -> None:
+    page = ada.get("/traces", {"range": "7d", "f1": "duration_ms", "o1": "gt", "v1": value})
+    assert page.status_code == 200 and page.context["answer"].status in (200, 400)
+
+
 def test_pages_of_a_search_lead_through_all(story: World, ada: Any) -> None:
     page, seen = ada.get("/traces", {"range": "7d", "limit": "25", **ALL}), []
     for _ in range(6):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 from django import forms
 
 from apps.console.asking import Answer
+from apps.console.figures import typed_number
 
 TYPES: Final = (("numeric", "A number"), ("boolean", "Yes or no"), ("categorical", "A word"))
 _TRUTHS: Final = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
@@ -49,9 +49,5 @@ def _value(text: str, data_type: str) -> Any:
     if data_type == "boolean":
         return _TRUTHS.get(text.strip().lower(), text)
     if data_type == "numeric":
-        try:
-            number = Decimal(text.strip())
-        except InvalidOperation:
-            return text
-        return number if number.is_finite() else text
+        return typed_number(text)
     return text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, ClassVar, Final
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
@@ -17,6 +17,7 @@ from django.shortcuts import redirect
 from apps.common.parameters import check_parameters
 from apps.console.asking import ask, may, send
 from apps.console.bar import browser_zone, text_of
+from apps.console.figures import typed_number
 from apps.console.page import page, part
 from apps.console.pages.settings.common import asked_once, listed, settings_page, the
 from apps.console.pages.settings.forms import ApiForm, Flag, Line, Lines, Pick, Picks
@@ -44,7 +45,7 @@ class Amount(Line):
         return _plain(value) if isinstance(value, (Decimal, int)) else value
 
     def to_python(self, value: Any) -> Any:
-        return _number(super().to_python(value).replace(",", "").removeprefix("$").strip())
+        return typed_number(super().to_python(value).replace(",", "").removeprefix("$").strip())
 
 
 class Shares(Line):
@@ -55,16 +56,8 @@ class Shares(Line):
 
     def to_python(self, value: Any) -> Any:
         words = [word.strip().removesuffix("%").strip() for word in super().to_python(value).split(",")]
-        numbers = [_number(word) for word in words if word]
+        numbers = [typed_number(word) for word in words if word]
         return [number / 100 if isinstance(number, Decimal) else number for number in numbers]
-
-
-def _number(text: str) -> Any:
-    try:
-        number = Decimal(text)
-    except InvalidOperation:
-        return text
-    return number if number.is_finite() else text
 
 
 def _plain(number: Decimal | int) -> str:
