@@ -69,6 +69,7 @@ class Bar:
         compare: whether the period before is shown beside this one.
         filters: those that are set, by the API's names.
         own: further parameters of the page, which its links keep.
+        named: whether links name a zone that is UTC too: the address did, or the browser has told its own.
     """
 
     range: str
@@ -78,6 +79,7 @@ class Bar:
     compare: bool
     filters: Mapping[str, str]
     own: Mapping[str, str]
+    named: bool = False
 
     @property
     def length(self) -> timedelta:
@@ -117,7 +119,7 @@ class Bar:
         said: dict[str, Any] = {} if self.range == DEFAULT else {"range": self.range}
         if self.range == CUSTOM:
             said |= self.period()
-        if self.zone != "UTC":
+        if self.zone != "UTC" or self.named:
             said["tz"] = self.zone
         if self.compare:
             said["compare"] = "1"
@@ -171,6 +173,7 @@ def read_bar(request: HttpRequest, own: Collection[str] = (), default: str = DEF
         compare=given.get("compare", "") in ("1", "true", "on", "previous_period"),
         filters={field: given[field] for field in FILTERS if given.get(field)},
         own={field: given[field] for field in own if given.get(field)},
+        named=bool(given.get("tz")) or ZONE_COOKIE in request.COOKIES,
     )
 
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from django.http import HttpRequest
 
-from apps.console.bar import DEFAULT, RANGES, ROLLING, Bar, browser_zone
+from apps.console.bar import DEFAULT, RANGES, ROLLING, ZONE_COOKIE, Bar, browser_zone
 
 LABELS: Final[dict[str, str]] = {
     "project": "Project",
@@ -58,4 +58,5 @@ def bar_context(
 def zone_only(request: HttpRequest) -> dict[str, Any]:
     """For templates of pages without a bar: times are in the browser's zone."""
     end = datetime.now(UTC)
-    return {"bar": Bar(DEFAULT, end - ROLLING[DEFAULT], end, browser_zone(request), False, {}, {})}
+    named = ZONE_COOKIE in request.COOKIES
+    return {"bar": Bar(DEFAULT, end - ROLLING[DEFAULT], end, browser_zone(request), False, {}, {}, named)}

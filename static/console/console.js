@@ -9,7 +9,7 @@
     document.cookie = `${name}=${encodeURIComponent(value)}; Path=/; Max-Age=${seconds}; SameSite=Lax${secure}`;
   };
 
-  // The first page of a browser is in UTC; later ones are in its own zone, unless the address names one.
+  // Set by the sign-in page, before the first page of the console. Without it pages are in UTC, unless the address names a zone.
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   if (zone && !document.cookie.includes("hub_tz=")) keep("hub_tz", zone);
 

@@ -108,6 +108,16 @@ def test_pages_lead_here_with_their_range_and_filters(story: World, ada: Any, be
     assert b"/exports/new" not in ben.get(f"{path}?{asked}").content  # who makes no exports is not led to the form
 
 
+@pytest.mark.parametrize("path", ["/overview", "/costs", "/traces"])
+def test_an_export_of_a_page_without_a_range_in_its_address_has_the_range_of_the_page(
+    story: World, ada: Any, path: str
+) -> None:
+    page = ada.get(path)
+    (link,) = re.findall(r'href="(/exports/new[^"]+)"', page.content.decode())
+    form = ada.get(unescape(link)).context["bar"]
+    assert (form.range, form.length) == (page.context["bar"].range, page.context["bar"].length)
+
+
 def test_conditions_that_are_no_json_are_told(world: World, ada: Any) -> None:
     page = new(ada, "traces", {**TRACES, "filter": "{"})
     assert set(page.context["form"].errors) == {"filter"}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
+from html import unescape
 from typing import Any
+from urllib.parse import parse_qsl
 
 from apps.console.figures import shown
 from tests.support.world import World
@@ -21,8 +24,6 @@ def test_shows_the_figures_of_the_api(story: World, ada: Any) -> None:
 
 
 def _query(url: str) -> dict[str, str]:
-    from urllib.parse import parse_qsl
-
     return dict(parse_qsl(url.partition("?")[2]))
 
 
@@ -81,3 +82,18 @@ def test_filters_that_nothing_matches_can_be_removed(story: World, ada: Any) -> 
     page = ada.get("/overview?range=7d&model=nothing&tz=Europe/Berlin")
     assert b"Nothing matches the filters" in page.content
     assert page.context["newest"]["plain"] == "?range=7d&tz=Europe%2FBerlin"
+
+
+def test_one_page_is_in_one_zone_whatever_the_browser_says(story: World, ada: Any) -> None:
+    ada.cookies["hub_tz"] = "Europe/Berlin"
+    body = ada.get("/overview?range=yesterday&tz=UTC").content.decode().partition("<main")[2]
+    links = [unescape(link) for link in re.findall(r'(?:href|hx-get)="(/[^"]*\?[^"]*)"', body) if "/api/" not in link]
+    assert links
+    assert {dict(parse_qsl(link.partition("?")[2])).get("tz") for link in links} == {"UTC"}
+
+
+def test_a_part_that_follows_is_in_the_zone_of_its_page(story: World, ada: Any) -> None:
+    first = ada.get("/overview?range=yesterday").content.decode()
+    (late,) = re.findall(r'hx-get="(/overview/users[^"]*)"', first)
+    ada.cookies["hub_tz"] = "Europe/Berlin"  # the first page's script has written it meanwhile
+    assert ada.get(unescape(late)).context["bar"].zone == "UTC"

@@ -92,6 +92,7 @@ def traces(request: HttpRequest) -> HttpResponse:
         "first": bar.query() if "cursor" in asked.own else None,
         "views": views_for(principal_of(request)),
         "query": bar.query(),
+        "export_query": bar.query(range=bar.range),
         "may_export": may(request, "exports:create"),
         "may_manage": may(request, "org:manage"),
     }
