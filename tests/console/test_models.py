@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -62,6 +63,22 @@ def test_too_few_requests_are_called_so(story: World, ada: Any) -> None:
     assert {row["verdict"] for row in page.context["differences"]} == {"insufficient_data"}
     assert b"too few" in page.content
     assert b"No verdict" in page.content
+
+
+def test_enough_requests_without_a_figure_are_not_called_too_few(story: World, ada: Any) -> None:
+    begin = datetime.now(UTC) - timedelta(hours=2)
+    span = {"name": "embed", "kind": "embedding", "provider": "openai", "model": "text-embedding-3-small"}
+    sent = [
+        {**span, "start_time": (begin + timedelta(seconds=n)).isoformat(), "duration_ms": 50, "prompt_tokens": 9}
+        for n in range(40)
+    ]
+    assert story.send("POST", "/api/v1/traces", {"spans": sent}, key=story.key).json()["accepted"] == 40
+    page = ada.get("/models/compare", {"range": "7d", "models": "claude-sonnet-4-5,text-embedding-3-small"})
+    (speed,) = (row for row in page.context["differences"] if row["label"] == "Tokens a second")
+    assert (speed["verdict"], speed["other_n"]) == ("insufficient_data", 40)
+    rows = re.findall(r"<tr[ >].*?</tr>", page.content.decode(), re.DOTALL)
+    (told,) = (row for row in rows if "measure-name" in row and "Tokens a second" in row)
+    assert "no verdict" in told and "too few hours with this figure" in told and "it takes" not in told
 
 
 def test_the_questions_of_a_comparison(story: World, ada: Any) -> None:

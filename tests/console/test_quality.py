@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from html import unescape
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -103,3 +105,20 @@ def test_filters_that_scores_do_not_have_are_told(judged: World, ada: Any) -> No
     assert page.context["answer"].ok
     assert b"not filtered by model" in page.content
     assert b"must be" in ada.get("/quality/scores", {"min_value": "much"}).content
+
+
+@pytest.mark.parametrize("path", ["/overview", "/quality"])
+def test_an_error_leads_to_the_traces_that_have_it(story: World, ada: Any, path: str) -> None:
+    odd = 'odd, "type" / 50%25 🎉'
+    begin = (datetime.now(UTC) - timedelta(minutes=3)).isoformat()
+    span = {"trace_id": f"{9_000:032x}", "span_id": f"{9_000:016x}", "name": "chat", "kind": "llm", "status": "error"}
+    sent = {"spans": [{**span, "start_time": begin, "duration_ms": 5, "error_type": odd}]}
+    assert story.send("POST", "/api/v1/traces", sent, key=story.key).json()["accepted"] == 1
+    text = ada.get(path, {"range": "7d"}).content.decode()
+    links = dict(re.findall(r'<a class="long" href="(/traces\?[^"]*f1=error_type[^"]*)">([^<]*)</a>', text))
+    found = {
+        unescape(name): {row["trace_id"] for row in ada.get(unescape(link)).context["rows"]}
+        for link, name in links.items()
+    }
+    assert found[odd] == {f"{9_000:032x}"}
+    assert len(found["rate_limit"]) == 6
