@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from html import unescape
@@ -225,3 +226,14 @@ def test_the_overview_names_the_dearest_users(story: World, ada: Any) -> None:
     assert [row["user_id"] for row in part.context["rows"]] == [row["user_id"] for row in rows]
     assert b"<html" not in part.content
     assert ada.get("/overview").content.count(b'hx-get="/overview/users') == 1
+
+
+def test_a_user_without_a_known_cost_is_told_so_instead_of_changes_of_nothing(world: World, ada: Any) -> None:
+    begin = (datetime.now(UTC) - timedelta(minutes=9)).isoformat()
+    span = {"name": "chat", "kind": "llm", "provider": "p" * 200, "model": "m" * 200, "user_id": "ida"}
+    sent = {"spans": [{**span, "start_time": begin, "duration_ms": 5, "prompt_tokens": 3}]}
+    assert world.send("POST", "/api/v1/traces", sent, key=world.key).json()["accepted"] == 1
+    text = ada.get("/users/ida").content.decode()
+    assert "is not known: none of" in text
+    assert "add up to the change" not in text
+    assert re.search(r'<span class="[^"]*long[^"]*"[^>]*>p{200}</span>', text)  # cut, so that the figures stay in sight
