@@ -138,6 +138,12 @@ def test_a_wrong_score_is_told_at_its_field(story: World, ada: Any, sent: dict[s
     assert story.get("/api/v1/scores", trace_id=TRACE).json()["data"] == []
 
 
+def test_a_trace_that_is_not_there_is_not_judged(story: World, ada: Any) -> None:
+    page = ada.post(f"/traces/{'f' * 32}", {"name": "resolved", "data_type": "boolean", "value": "yes"})
+    assert page.status_code == 404
+    assert story.get("/api/v1/scores", trace_id="f" * 32).json()["data"] == []
+
+
 def test_scores_and_deletion_are_not_for_viewers(story: World, ben: Any) -> None:
     page = ben.get(f"/traces/{TRACE}")
     assert b"Store the score" not in page.content and b"/delete" not in page.content

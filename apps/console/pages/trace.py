@@ -138,7 +138,10 @@ def _missing(request: HttpRequest, bar: Bar, answer: Answer, trace_id: str) -> H
 def _judge(request: HttpRequest, bar: Bar, trace_id: str) -> tuple[ScoreForm | None, HttpResponse | None]:
     """Add a score, or take one away. The form where something is wrong with it, else where to go."""
     span_id = request.POST.get("span_id", "")
-    project = {"project": bar.own.get("of") or _project_of(request, bar, trace_id)}
+    known = _brief(request, bar, trace_id)
+    if not known.ok:  # the API takes verdicts on traces that are still to come; whoever is on a page means one
+        return None, _missing(request, bar, known, trace_id)
+    project = {"project": known.document["project"]}
     if request.POST.get("unscore"):
         answer = send(request, "DELETE", f"scores/{request.POST['unscore']}", parameters=project)
         said = "The score is deleted." if answer.ok else str(answer.problem.get("message", ""))
@@ -158,11 +161,6 @@ def _judge(request: HttpRequest, bar: Bar, trace_id: str) -> tuple[ScoreForm | N
     if span_id:
         _of_span(request, bar, trace_id, span_id, fresh=True)
     return None, redirect(f"/traces/{quote(trace_id, safe='')}?{bar.query()}#scores")
-
-
-def _project_of(request: HttpRequest, bar: Bar, trace_id: str) -> str | None:
-    answer = _brief(request, bar, trace_id)
-    return str(answer.document["project"]) if answer.ok else None
 
 
 @page("data:delete", POST="data:delete")
