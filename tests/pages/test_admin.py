@@ -62,6 +62,32 @@ def audited(action: str) -> AuditEntry:
     return entry
 
 
+# -- what is no key ------------------------------------------------------------------------------------------------
+
+ADDED = (
+    *("orgs_project", "orgs_membership", "orgs_invitation", "orgs_apikey", "orgs_ratelimit"),
+    *("costs_budget", "costs_priceentry", "exports_exportlimit"),
+)
+LISTED = ("orgs_project", "orgs_user", "orgs_auditentry", "exports_exportjob", "ingest_deadletter", "costs_repricejob")
+
+
+@pytest.mark.parametrize("name", ADDED)
+@pytest.mark.parametrize("key", ["acme", "x\x00y", "[1]", "9" * 30])
+def test_a_form_takes_no_harm_from_what_is_no_key(desk: Client, name: str, key: str) -> None:
+    given = dict.fromkeys(("organization", "project", "projects", "user"), key)
+    page = reverse(f"admin:{name}_add")
+    assert desk.get(page, given).status_code == 200
+    answer = desk.post(page, given)
+    assert answer.status_code == 200 and answer.context["adminform"].form.errors["organization"]
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_an_action_takes_no_harm_from_what_is_no_key(desk: Client, name: str) -> None:
+    for key in ("<b>", "x\x00y", ""):
+        answer = desk.post(reverse(f"admin:{name}_changelist"), {"action": "csv", "_selected_action": key}, follow=True)
+        assert "What was chosen is not in this list." in answer.content.decode()
+
+
 # -- who gets in ---------------------------------------------------------------------------------------------------
 
 

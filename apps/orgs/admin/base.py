@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import unquote
-from django.contrib.admin.widgets import AdminSplitDateTime
-from django.core.exceptions import PermissionDenied
+from django.contrib.admin.widgets import AdminSplitDateTime, AutocompleteSelect, AutocompleteSelectMultiple
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Paginator
 from django.db import transaction
 from django.forms.utils import pretty_name
@@ -45,6 +46,29 @@ else:
     )
 
 MOST_COUNTED = 2_000
+
+
+class _Chosen:
+    """Draws what is chosen and leaves out what is no key at all, such as `?organization=acme`: Django would fail."""
+
+    def optgroups(self, name: str, value: Any, attr: Any = None) -> Any:
+        key = self.choices.queryset.model._meta.pk  # type: ignore[attr-defined]
+        return super().optgroups(name, [one for one in value if _is_key(key, one)], attr)  # type: ignore[misc]
+
+
+class ChosenOne(_Chosen, AutocompleteSelect):
+    """One of many rows, found by typing."""
+
+
+class ChosenMany(_Chosen, AutocompleteSelectMultiple):
+    """Several of many rows, found by typing."""
+
+
+def _is_key(field: Any, value: Any) -> bool:
+    try:
+        return field.to_python(value) is not None
+    except ValidationError:
+        return False
 
 
 class BoundedPaginator(AnyPaginator):
@@ -169,10 +193,21 @@ class ServiceAdmin(DeedAdmin, SheetAdmin, SuperusersChange):
         return made
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name in self.autocomplete_fields:
+            kwargs.setdefault("widget", ChosenOne(db_field, self.admin_site))
         return super().formfield_for_foreignkey(db_field, request, **_named(db_field), **kwargs)
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name in self.autocomplete_fields:
+            kwargs.setdefault("widget", ChosenMany(db_field, self.admin_site))
         return super().formfield_for_manytomany(db_field, request, **_named(db_field), **kwargs)
+
+    def response_action(self, request: HttpRequest, queryset: Any, *where: Any, **more: Any) -> HttpResponse | None:
+        """As Django's, which fails at a row whose key is none."""
+        if not all(_is_key(self.opts.pk, one) for one in request.POST.getlist(ACTION_CHECKBOX_NAME)):
+            raise ApiError(1202, "What was chosen is not in this list.", field=ACTION_CHECKBOX_NAME)
+        done: HttpResponse | None = super().response_action(request, queryset, *where, **more)
+        return done
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         saved = self._write(request, form, change)
