@@ -71,6 +71,13 @@ def test_a_price_is_refused_at_its_field(world: World, ada: Any, changes: dict[s
     assert not PriceVersion.objects.filter(organization=world.acme).exists()
 
 
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00+14:00", "9999-12-31T23:59-12:00"])
+@pytest.mark.parametrize("address", ["/settings/prices/new", "/settings/keys/new", "/settings/prices/reprice"])
+def test_a_time_beyond_the_calendar_is_refused(world: World, ada: Any, address: str, moment: str) -> None:
+    times = dict.fromkeys(("effective_from", "effective_to", "expires_at", "start_time", "end_time"), moment)
+    assert ada.post(address, {**times, "name": "a", "role": "viewer", "once": "a" * 20}).status_code == 400
+
+
 def test_from_now_on_and_from_the_beginning(world: World, ada: Any) -> None:
     ada.post(f"{PRICES}/new", {**FORM, "effective_from": ""})
     assert latest(world).effective_from is not None

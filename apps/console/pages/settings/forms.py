@@ -71,9 +71,9 @@ class Moment(Line):
     def prepare_value(self, value: Any) -> Any:
         try:
             found = datetime.fromisoformat(value)
-        except (TypeError, ValueError):
+            local = found if found.tzinfo is None else found.astimezone(ZoneInfo(self.zone))
+        except (TypeError, ValueError, OverflowError):
             return value
-        local = found if found.tzinfo is None else found.astimezone(ZoneInfo(self.zone))
         return local.strftime("%Y-%m-%dT%H:%M")
 
     def to_python(self, value: Any) -> Any:
