@@ -5,12 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 from django.conf import settings
 
 from tests.support.servers import WORKER, TestServers, provide_environment
 
 _servers: TestServers | None = None
+
+# How long an example takes says something of the machine, not of the code.
+hypothesis.settings.register_profile(
+    "hub", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], print_blob=True
+)
+hypothesis.settings.load_profile("hub")
 
 
 def pytest_configure(config: pytest.Config) -> None:

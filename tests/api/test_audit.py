@@ -56,7 +56,9 @@ NUMBERS = st.floats(-1e9, 1e9) | st.sampled_from([float("nan"), float("inf")])
 WILD = st.text(st.characters() | st.just("\0") | st.characters(categories=["Cs"]), max_size=400)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(name=WILD, value=st.recursive(st.none() | NUMBERS | WILD | st.binary(), st.lists, max_leaves=5))
 def test_whatever_was_sent_can_be_written_down(db: None, name: str, value: Any) -> None:
     with transaction.atomic():

@@ -99,7 +99,9 @@ def callers(transactional_db: None, world: World, monkeypatch: pytest.MonkeyPatc
     clear_cells()
 
 
-@profile(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@profile(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(st.lists(st.tuples(st.integers(0, 6), st.sampled_from(("", "no-cache", "tag"))), min_size=3, max_size=12))
 def test_no_caller_is_given_what_another_sees(world: World, callers: Callers, asked: list[tuple[int, str]]) -> None:
     caching.clear()

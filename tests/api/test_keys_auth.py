@@ -226,7 +226,9 @@ def test_basic_is_refused_everywhere_else(world: World, path: str) -> None:
     assert b"/api/public/" in answer.content
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     authorization=st.text(st.characters(max_codepoint=255), max_size=60)
     | st.builds("{} {}".format, st.sampled_from(["Basic", "bearer", "Bearer", "Digest"]), st.text(max_size=60))

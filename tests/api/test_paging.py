@@ -42,7 +42,9 @@ def refusal(**parameters: Any) -> tuple[int, str | None]:
 
 
 @pytest.mark.django_db
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     seconds=st.lists(st.integers(0, 3), max_size=12),
     limit=st.integers(1, 5),

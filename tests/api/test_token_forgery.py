@@ -110,7 +110,9 @@ SEGMENTS = st.binary(max_size=60).map(segment) | st.text(max_size=40) | HEADERS.
 GARBAGE = st.lists(SEGMENTS, min_size=1, max_size=5).map(".".join) | st.text(max_size=200)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(text=GARBAGE)
 @example(text="\0")
 @example(text="eyJ" + "A" * 1_000_000 + ".e30.x")
@@ -126,7 +128,9 @@ def test_garbage_is_no_token(db: None, text: str) -> None:
     assert tokens.revoke(text, SYSTEM) is False
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(place=st.integers(0, 10_000), letter=st.sampled_from("AQgwx0-_.=\0"))
 def test_a_token_with_one_letter_changed_is_refused(world: World, place: int, letter: str) -> None:
     user = world.ada

@@ -107,7 +107,9 @@ def _questions() -> list[Any]:
     return asked
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(st.lists(STEPS, min_size=2, max_size=12))
 @example([("span", 3, False, None, 1), ("refresh",), ("span", 0, True, "a", 2)])  # a root that comes late
 @example([("span", 1, True, "a", 1), ("span", 5, False, None, 1), ("refresh",), ("delete", 1)])

@@ -136,7 +136,9 @@ def _current(projects: list[int], where: str = "", order: str = "", limit: str =
     return _table(select(source, columns, where, order, limit), source.parameters)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(st.lists(STEPS, min_size=2, max_size=14))
 @example([("span", 1, False, "a", None, 1), ("refresh",), ("span", 7, True, "b", "a", 2)])  # a late root moves a turn
 @example([("span", 2, True, "a", "a", 4), ("span", 0, True, "a", "b", 1), ("refresh",), ("delete", 2)])
@@ -154,7 +156,9 @@ def test_whatever_is_written_conversations_are_right(steps: list[tuple[Any, ...]
         assert _keyed(_current([1, 2])) == expected
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(st.lists(STEPS, min_size=4, max_size=12), st.sampled_from(([1], [1, 2])))
 def test_orders_conditions_and_limits_reach_both_kinds_of_rows(
     steps: list[tuple[Any, ...]], projects: list[int]

@@ -146,7 +146,9 @@ def _inside(key: Any, ranges: Iterable[Range]) -> bool:
     return any(project == key[0] and lo <= key[3] < hi for project, lo, hi in ranges)
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(st.lists(st.lists(ROWS, min_size=1, max_size=6), min_size=1, max_size=4))
 def test_whatever_arrives_traces_and_attribution_are_right(batches: list[list[SpanRow]]) -> None:
     clear_spans()

@@ -83,7 +83,9 @@ def _content_is_young(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "time_ns", lambda: T0_US * 1000)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(st.lists(st.lists(ROWS, max_size=6), max_size=5))
 def test_any_batches_in_any_order_leave_the_greatest_of_each_span(batches: list[list[SpanRow]]) -> None:
     clear_spans()
@@ -131,7 +133,9 @@ WIDE = st.builds(
 
 
 @pytest.mark.parametrize("sink", ["copy", "unnest"])
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(row=WIDE)
 def test_every_value_is_read_back_as_it_was_written(sink: str, settings: Any, row: SpanRow) -> None:
     settings.WRITER_SINK = sink

@@ -41,7 +41,9 @@ SHORT = st.integers(-(10**15) + 1, 10**15 - 1).flatmap(
 ROWS = st.lists(
     st.tuples(*(st.none() | (SHORT if c.type == "number" else VALUES[c.type]) for c in COLUMNS)), max_size=20
 )
-QUICK = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 
 
 TABLE = (

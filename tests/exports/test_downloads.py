@@ -98,7 +98,9 @@ def test_names_that_would_be_something_else(world: World) -> None:
         assert re.fullmatch(r'attachment; filename="[A-Za-z0-9_-][A-Za-z0-9._-]*"', shown)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     st.one_of(st.none(), st.integers(0, 1_100)),
     st.one_of(st.none(), st.integers(0, 1_100)),

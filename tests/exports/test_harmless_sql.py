@@ -15,7 +15,9 @@ pytestmark = pytest.mark.django_db
 STORED = st.characters(exclude_characters="\0", exclude_categories=["Cs"])
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None
+)
 @example(["", "'", "''", "=1", " =1", "\u3000＝1", "\t", "\ufeff+1", " a", "-", "a=1", "\u2066@x"])
 @given(st.lists(st.text(st.sampled_from(ALWAYS + SPACES + "a1")) | st.text(STORED), min_size=1, max_size=50))
 def test_sql_and_python_agree(texts: list[str]) -> None:

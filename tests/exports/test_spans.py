@@ -164,7 +164,9 @@ def _delete(rows: dict[Any, SpanRow], trace_id: str) -> None:
         del rows[key]
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     batches=st.lists(spans(), min_size=1, max_size=3),
     trees=st.lists(FILTERS, min_size=2, max_size=2),

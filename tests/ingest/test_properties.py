@@ -165,7 +165,9 @@ def damaged(body: bytes, place: int, byte: int) -> bytes:
     return body[:place] + bytes([byte]) + body[place + 1 :]
 
 
-SLOW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SLOW = settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 bodies = st.one_of(
     st.binary(max_size=200),
     requests.map(orjson.dumps),

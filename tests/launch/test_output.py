@@ -50,7 +50,7 @@ def test_any_other_line_is_put_into_an_object(
 
 
 @given(raw=st.binary(max_size=60))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_every_line_is_an_object(json_lines: None, capsys: pytest.CaptureFixture[str], raw: bytes) -> None:
     line = raw.replace(b"\n", b"").replace(b"\r", b"").decode("utf-8", errors="replace")
     output.show("web", line)

@@ -188,7 +188,9 @@ def _delete_trace(number: int) -> None:
         )
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(steps=st.lists(_step, min_size=3, max_size=12))
 def test_whatever_happens_in_whatever_order_cells_equal_raw(steps: list[tuple[str, int, int]]) -> None:
     clear_cells()

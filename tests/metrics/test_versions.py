@@ -126,7 +126,9 @@ def _write(step: tuple[Any, ...]) -> tuple[int, int]:
     return project, day
 
 
-@profile(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@profile(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(st.lists(STEPS, min_size=2, max_size=9))
 @example([("write", 1, 1, 5, 0, 0, 1, None), ("write", 1, 0, 5, 0, 1, 1, "ann"), ("refresh",)])  # a late root
 @example([("write", 1, 1, 5, 0, 0, 1, None), ("refresh",), ("write", 1, 0, 5, 0, 1, 1, "ann"), ("refresh",)])

@@ -61,7 +61,9 @@ def _bounded(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setattr(walk, "CAP_UNORDERED", 2)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     batches=st.lists(spans(), min_size=1, max_size=3),
     filters=st.lists(FILTERS, min_size=3, max_size=3),
