@@ -124,11 +124,11 @@ def test_further_turns_come_when_they_are_scrolled_to(world: World, ada: Any) ->
     assert [row["number"] for row in further.context["turns"]] == [21, 22, 23, 24, 25]
 
 
-@pytest.mark.parametrize("name", [ODD, "x" * 200])
+@pytest.mark.parametrize("name", [ODD, "a/../b", "x" * 200])
 def test_any_id_has_its_page(world: World, ada: Any, name: str) -> None:
     send(world, span(1, 1, 5, session_id=name, input="Hello"))
     listed = ada.get("/conversations").content.decode()
-    href = f"/conversations/{quote(name, safe='/')}"
+    href = f"/conversations/{quote(name, safe='')}"  # of a bare slash and dots a browser makes another address
     assert f'href="{href}' in listed
     page = ada.get(href)
     assert page.status_code == 200

@@ -112,7 +112,7 @@ def user_page(context: Context, user_id: str) -> str:
 def conversation_link(context: Context, row: Mapping[str, Any]) -> str:
     """The address of a conversation of a list, with this page's range; as `trace_link`."""
     several = len(context.get("projects") or ()) > 1
-    path = f"/conversations/{quote(str(row['session_id']), safe='/')}"
+    path = f"/conversations/{quote(str(row['session_id']), safe='')}"
     return link(context, path, of=row.get("project") if several else None)
 
 
