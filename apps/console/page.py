@@ -14,6 +14,7 @@ from apps.common.edge.pages import prefers_page
 from apps.common.errors import ApiError
 from apps.common.http import methods
 from apps.console.asking import asked_by, may
+from apps.console.reach import within_reach
 from apps.orgs.access import ACCOUNT, SIGNED_IN, Principal
 from apps.orgs.door import admit, principal_of, requires
 from apps.orgs.pages.common import to_sign_in
@@ -147,9 +148,18 @@ def around_account(request: HttpRequest) -> Mapping[str, Any] | None:
 
 def show(request: HttpRequest, template: str, context: Mapping[str, Any], status: int = 200) -> HttpResponse:
     """A page within the frame. `here` names its entry of the menu; `bar` draws the bar."""
-    return render(request, template, {**frame(request), **context}, status=status)
+    return _drawn(request, template, {**frame(request), **context}, status)
 
 
 def part(request: HttpRequest, template: str, context: Mapping[str, Any], status: int = 200) -> HttpResponse:
     """A part of a page, for the script that puts it in place."""
-    return render(request, template, {"principal": principal_of(request), **context}, status=status)
+    return _drawn(request, template, {"principal": principal_of(request), **context}, status)
+
+
+def _drawn(request: HttpRequest, template: str, context: Mapping[str, Any], status: int) -> HttpResponse:
+    answer = render(request, template, context, status=status)
+    html = answer.content.decode()
+    reached = within_reach(html, principal_of(request).permissions)
+    if reached is not html:
+        answer.content = reached.encode()
+    return answer

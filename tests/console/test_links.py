@@ -42,3 +42,27 @@ def test_every_link_leads_somewhere(story: World, ada: Any, address: str) -> Non
     assert kinds
     wrong = {target: code for target in kinds.values() if (code := ada.get(target).status_code) >= 400}
     assert wrong == {}
+
+
+OPEN_TO_MANY = ("/overview?range=7d", "/overview/users?range=7d", "/performance?range=7d", "/quality?range=7d")
+FURTHER = ("/models?range=7d", "/users?range=7d", "/costs?range=7d", "/costs/change?range=7d", "/users/user-1?range=7d")
+
+
+@pytest.mark.parametrize("role", ["viewer", "billing"])
+def test_no_link_leads_to_what_a_role_does_not_open(story: World, browser_of: Any, role: str) -> None:
+    web = browser_of(story.new_person(f"{role}@acme.example", role))
+    pages = {address: web.get(address) for address in (*OPEN_TO_MANY, *FURTHER)}
+    texts = {address: page.content.decode() for address, page in pages.items() if page.status_code == 200}
+    assert len(texts) >= len(OPEN_TO_MANY)
+    leads = {
+        kind_of(target): target
+        for address, text in texts.items()
+        for link in re.findall(r'(?:href|hx-get)="([^"#]+)|"(?:drill|link)": "([^"#]+)', text)
+        if (target := urljoin(address, unescape(link[0] or link[1]))).startswith("/") and "{" not in target
+    }
+    # Beside what needs no permission; the API has its own answers.
+    asked = [target for target in leads.values() if not target.startswith(("/static/", "/api/", "/docs/"))]
+    assert [target for target in asked if web.get(target).status_code == 403] == []
+    if role == "billing":
+        assert not any('"drill": "/traces' in text for text in texts.values())
+    assert all("</a>" in text and text.count("<a") == text.count("</a>") for text in texts.values())
