@@ -47,6 +47,7 @@ def test_a_mistyped_filter_is_refused(story: World, ada: Any) -> None:
     page = ada.get("/overview?modle=gpt-4o")
     assert page.status_code == 400
     assert b"Did you mean model?" in page.content
+    assert b'href="/overview"' in page.content
 
 
 def test_a_hidden_project_is_told_in_the_panels(world: World, browser_of: Any) -> None:

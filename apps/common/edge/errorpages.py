@@ -55,6 +55,8 @@ def _page(error: ApiError, request: HttpRequest) -> HttpResponse:
         "code": error.entry.code,
         "request_id": request_id(request),
         "ours": error.status >= 500,
+        # Of an address that cannot be read, the page itself is there.
+        "plain": request.path if error.status == 400 and request.method == "GET" and request.GET else "",
     }
     html = render_to_string("pages/error.html", context)
     return HttpResponse(html, status=error.status, headers=dict(error.headers))
