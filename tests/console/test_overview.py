@@ -98,3 +98,9 @@ def test_a_part_that_follows_is_in_the_zone_of_its_page(story: World, ada: Any) 
     (late,) = re.findall(r'hx-get="(/overview/users[^"]*)"', first)
     ada.cookies["hub_tz"] = "Europe/Berlin"  # the first page's script has written it meanwhile
     assert ada.get(unescape(late)).context["bar"].zone == "UTC"
+
+
+def test_an_address_of_too_many_parameters_is_refused(world: World, ada: Any) -> None:
+    page = ada.get("/overview?" + "&".join(f"a{number}=1" for number in range(2_000)))
+    assert page.status_code == 400
+    assert b'href="/overview"' in page.content

@@ -56,7 +56,9 @@ def _page(error: ApiError, request: HttpRequest) -> HttpResponse:
         "request_id": request_id(request),
         "ours": error.status >= 500,
         # Of an address that cannot be read, the page itself is there.
-        "plain": request.path if error.status == 400 and request.method == "GET" and request.GET else "",
+        "plain": request.path
+        if error.status == 400 and request.method == "GET" and request.META.get("QUERY_STRING")
+        else "",
     }
     html = render_to_string("pages/error.html", context)
     return HttpResponse(html, status=error.status, headers=dict(error.headers))
