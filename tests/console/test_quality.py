@@ -77,7 +77,7 @@ def test_single_scores_lead_to_what_they_judge(judged: World, ada: Any) -> None:
     text = page.content.decode()
     assert len(page.context["rows"]) == 15
     assert f'href="/traces/{1:032x}' in text
-    assert 'href="/conversations/a/b%20c%3Fd%23e%25f' in text
+    assert 'href="/conversations/a%2Fb%20c%3Fd%23e%25f' in text
 
 
 def test_single_scores_are_filtered_by_value(judged: World, ada: Any) -> None:
