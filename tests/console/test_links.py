@@ -8,7 +8,10 @@ from typing import Any
 from urllib.parse import parse_qsl, urljoin
 
 import pytest
+from django.urls import resolve
 
+from apps.console.page import MENU
+from apps.console.reach import PLACES
 from tests.support.world import World
 
 PAGES = (
@@ -66,3 +69,12 @@ def test_no_link_leads_to_what_a_role_does_not_open(story: World, browser_of: An
     if role == "billing":
         assert not any('"drill": "/traces' in text for text in texts.values())
     assert all("</a>" in text and text.count("<a") == text.count("</a>") for text in texts.values())
+
+
+def test_menu_and_links_know_what_a_page_needs() -> None:
+    """What is written down for links and for the menu is what the pages themselves declare."""
+    menu = {place.path: place.permission for _, places in MENU for place in places}
+    views: dict[str, Any] = {path: resolve(path).func for path in (*PLACES, *menu)}
+    declared = {path: view.required_permission["GET"] for path, view in views.items()}
+    assert {path: declared[path] for path in PLACES} == PLACES
+    assert {path: declared[path] for path in menu} == menu
